@@ -16,7 +16,7 @@
 
 #include "base/bytes.h"
 
-#define CRC32C_INLINE_MAX 192
+#define CRC32C_INLINE_MAX 255
 
 /* As crc32c(), for strings of any size, never inline. */
 uint32_t crc32c_long(uint32_t crc, const void *bytes, size_t size);

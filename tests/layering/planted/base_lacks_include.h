@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* Planted: relies on what others included before it. */
+uint64_t base_lacks_include(void);

@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* Planted: time is an argument of a replica's turn. */
+#include "base/time_source.h"

@@ -3,9 +3,9 @@
 #define SYNOD_STORE_COMMAND_H
 
 /*
- * A command of the replicated state machine, and its bytes: what a client's lane carries, what the log
- * stores as a record's payload, and what every node applies. The three are byte-identical, so that a
- * command is encoded once and copied from then on.
+ * A command of the replicated state machine, and its bytes: what a client's lane carries, what the
+ * log stores as a record's payload, and what every node applies. The three are byte-identical, so
+ * that a command is encoded once and copied from then on.
  *
  * Layout (little endian):
  *   offset 0  u8   op
@@ -19,6 +19,10 @@
  *         32  u32  expected value bytes
  *         36  u32  0 ]
  *          then key, value, expected value
+ *
+ * Well-formed means: the lengths add up to the size exactly; the key is not empty; compare is NONE
+ * for all but CAS; GET and DELETE carry no value; expected bytes come with COMPARE_VALUE only. A
+ * CAS that removes may carry a value: it is ignored.
  */
 #include <stdbool.h>
 #include <stddef.h>
@@ -55,10 +59,12 @@ struct command {
     const uint8_t *expected;
 };
 
+/* Pure functions of their arguments: any thread. */
 size_t command_size(const struct command *command);
 /* Writes command_size() bytes. */
 void command_encode(const struct command *command, uint8_t *bytes);
-/* Points into bytes. False: not a well-formed command (never trusted: lanes and disks feed this). */
+/* Points into bytes. False: not a well-formed command (never trusted: lanes and disks feed this).
+ */
 MUST_USE bool command_decode(const uint8_t *bytes, size_t size, struct command *command);
 
 #endif

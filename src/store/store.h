@@ -9,8 +9,8 @@
  *
  * Determinism: the state, every outcome and the digest are functions of the sequence of applied
  * commands alone: no time, randomness, pointer order or hash seed of this process enters them.
- * Each key carries version (1 at creation, +1 a write), create_slot and modify_slot: the latter is the
- * key's revision.
+ * Each key carries version (1 at creation, +1 a write), create_slot and modify_slot: the latter is
+ * the key's revision.
  *
  * Threads: the writer's calls on one thread; reader calls as said there.
  */
@@ -45,11 +45,17 @@ struct store_entry {
     uint64_t modify_slot;
 };
 
-/* What applying one command answered. entry.value points into the store: valid until the next call
- * of the writer (get and mismatch only; NULL otherwise). */
+/*
+ * What applying one command answered. entry is
+ *   put, cas that writes: the entry as it stands now, without its value;
+ *   get, mismatch: the entry found, with its value; zeros if the key is absent;
+ *   delete, cas that removes: modify_slot the removal's slot, version counting it too; a cas that
+ * asks for absence and removes finds nothing to do: OK, version 0; otherwise zeros. entry.value
+ * points into the store: valid until the next call of the writer; NULL but for get, mismatch.
+ */
 struct store_outcome {
     enum store_result result;
-    struct store_entry entry; /* put, cas ok: as it stands now, without value; get, mismatch: as found */
+    struct store_entry entry;
 };
 
 struct store_apply_item {
@@ -61,13 +67,14 @@ struct store_apply_item {
 
 /* -ENOMEM, -EINVAL. */
 MUST_USE int store_create(struct store **store, const struct store_config *config);
-/* No reader may be inside, none registered. store may be NULL. */
+/* No reader may be inside, none registered. store may be NULL. Any thread, but may wait some 10 ms
+ * for what readers held lately. */
 void store_destroy(struct store *store);
 
 /*
  * Applies items in order; slots strictly grow over all calls. All outcomes' entry.value stay valid
- * until the next writer call, even when a later item of the batch replaces the entry. Memory that runs
- * out here stops the process: a node that could not apply would no longer be a replica.
+ * until the next writer call, even when a later item of the batch replaces the entry. Memory that
+ * runs out here stops the process: a node that could not apply would no longer be a replica.
  */
 void store_apply(struct store *store, struct store_apply_item *items, size_t count);
 
@@ -90,8 +97,8 @@ struct store_stats {
 };
 void store_stats(const struct store *store, struct store_stats *stats);
 
-/* Gives memory back that no reader can see any more, and moves a growing table along. Cheap; call once
- * a turn. Never waits for readers. */
+/* Gives memory back that no reader can see any more, and moves a growing table along. Cheap; call
+ * once a turn. Never waits for readers. */
 void store_housekeep(struct store *store);
 
 /*
@@ -99,8 +106,8 @@ void store_housekeep(struct store *store);
  * store_apply() goes on. One at a time.
  *
  * begin returns the exact number of bytes the whole snapshot will have. next fills up to `capacity`
- * bytes (capacity >= store_snapshot_slice_bytes(), the size of the largest entry) and returns how many;
- * it returns 0 only when the snapshot is complete. end gives up or finishes.
+ * bytes (capacity >= store_snapshot_slice_bytes(), the size of the largest entry) and returns how
+ * many; it returns 0 only when the snapshot is complete. end gives up or finishes.
  */
 uint64_t store_snapshot_begin(struct store *store);
 size_t store_snapshot_slice_bytes(const struct store *store);
@@ -110,17 +117,17 @@ bool store_snapshot_is_active(const struct store *store);
 
 /*
  * Load: replaces the whole state by a snapshot's bytes, given in slices of any size cut anywhere.
- * begin empties the store (readers see the emptying: keep them out). finish: 0, or -EBADMSG when the
- * bytes were not a whole snapshot or its digest does not match; the store is then empty.
+ * begin empties the store (readers see the emptying: keep them out). finish: 0, or -EBADMSG when
+ * the bytes were not a whole snapshot or its digest does not match; the store is then empty.
  */
 void store_load_begin(struct store *store);
 MUST_USE int store_load_slice(struct store *store, const uint8_t *bytes, size_t size);
 MUST_USE int store_load_finish(struct store *store);
 
 /*
- * Readers on other threads. Register once per thread; a look-up happens between enter and leave, and
- * the entry is valid until leave. enter/leave/get are wait-free.
- * A value read here is one that was current at some instant between enter and leave; whether that
+ * Readers on other threads. Register once per thread, unregister on the same; a look-up happens
+ * between enter and leave, and the entry is valid until leave. enter/leave/get are wait-free. A
+ * value read here is one that was current at some instant between enter and leave; whether that
  * makes the read linearizable is for the caller to argue (leases).
  */
 struct store_reader;

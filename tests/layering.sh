@@ -6,7 +6,8 @@
 #
 #   symbols  the built objects: who calls what, against tests/layering/rules and the declared DEPENDS
 #   text     the sources, for what leaves no symbol behind (atomics, assembly)
-#   headers  every header compiles alone, with the include roots of its module
+#   headers  every header compiles alone, with the include roots of its module; *_template.h excepted,
+#            which its includers instantiate
 #   files    licence lines, names used once, a test for every source
 #
 # Each MODULE=FILE adds a file (object, source or header) to a module, as if it were part of it. With
@@ -58,7 +59,7 @@ check_headers() {
     compiler=$(awk '$1 == "compiler" { print $2 }' "$map")
     work=$(mktemp -d)
     {
-        find "$root/src" -mindepth 2 -name '*.h' | sort | sed 's|.*/src/\([^/]*\)/.*|\1=&|'
+        find "$root/src" -mindepth 2 -name '*.h' ! -name '*_template.h' | sort | sed 's|.*/src/\([^/]*\)/.*|\1=&|'
         for word in $added; do echo "$word"; done
     } >"$work/headers"
     while IFS='=' read -r module header; do

@@ -130,7 +130,8 @@ static void replicate(struct core *core, uint32_t node, struct effects *effects)
         }
         if (peer->next > core->base) {
             send_new_slots(core, node, effects);
-        } else if (core->now_ns - peer->snapshot_asked_ns >= config->heartbeat_ns) {
+        } else if (core->now_ns - peer->heard_ns < config->election_timeout_ns &&
+                   core->now_ns - peer->snapshot_asked_ns >= config->heartbeat_ns) {
             peer->snapshot_asked_ns = core->now_ns;
             effects_add(effects, EFFECT_SNAPSHOT_NEEDED)->to = (uint8_t)node;
         }

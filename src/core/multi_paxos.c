@@ -150,7 +150,9 @@ void multi_paxos_on_accept(struct core *core, const struct core_message *message
         core_drop(core, effects, DROP_OUT_OF_ORDER);
         return;
     }
-    if (last - core->mark > 4 * (uint64_t)core->config.window_slots + core->config.message_slots) {
+    uint64_t furthest = core->config.window_slots +
+                        (uint64_t)CORE_INFLIGHT_LIMIT * core->config.message_slots;
+    if (last - core->mark > furthest) {
         core_drop(core, effects, DROP_BEYOND_WINDOW);
         return;
     }

@@ -1,0 +1,122 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeps the log within its fixed space: takes a snapshot when half of it is used, releases what the
+ * snapshot covers and no live follower still needs, and recycles segments once no message can still
+ * name their bytes. A slice of each a turn, never a wait.
+ */
+#include <errno.h>
+
+#include "replica/replica_internal.h"
+
+/* A mark is noted in the log after so many slots, so that a restart applies most of it at once. */
+#define MARK_INTERVAL 4096
+
+bool housekeeping_has_room(const struct replica *replica, uint64_t bytes)
+{
+    struct wal_space space;
+    wal_space(replica->wal, &space);
+    uint64_t usable =
+        replica->config.segment_bytes / 2; /* a record that does not fit wastes less */
+    return space.segments_spare >= 2 + bytes / usable;
+}
+
+static void record_mark(struct replica *replica)
+{
+    if (replica->core.mark - replica->mark_recorded < MARK_INTERVAL) {
+        return;
+    }
+    int error = wal_append_mark(replica->wal, replica->core.mark);
+    if (error == 0) {
+        replica->mark_recorded = replica->core.mark;
+    } else if (error != -ENOSPC) {
+        replica_fail(replica, error);
+    }
+}
+
+static void make_snapshot(struct replica *replica, const struct wal_space *space)
+{
+    struct snapshots *snapshots = &replica->snapshots;
+    if (!snapshots->making.is_active) {
+        uint64_t covered = replica->applied - snapshots->current.slot;
+        uint64_t held = space->last_slot - space->first_slot + 1;
+        bool is_wanted = space->segments_spare <= space->segments_total / 2 && covered > 0 &&
+                         covered >= held / 4;
+        bool is_possible = !snapshots->receiving.is_active && !snapshots->retired.is_open &&
+                           !catch_up_is_active(replica);
+        if (!is_wanted || !is_possible || snapshots_begin(snapshots, replica->store) < 0) {
+            return; /* tried again next turn; the log fills up and refuses before it breaks */
+        }
+    }
+    replica->has_work = true;
+    int done = snapshots_step(snapshots, replica->store);
+    if (done < 0 && done != -ENOSPC) {
+        replica_fail(replica, done);
+    }
+}
+
+/* The highest slot that nobody needs from this log any more. */
+static uint64_t releasable(const struct replica *replica, const struct wal_space *space)
+{
+    const struct core *core = &replica->core;
+    uint64_t slot = replica->snapshots.current.slot;
+    if (!core_leads(core) || space->segments_spare <= space->segments_total / 4) {
+        return slot; /* under pressure a slow follower is sent the snapshot instead */
+    }
+    for (uint32_t node = 0; node < core->config.quorum.nodes; node++) {
+        const struct core_peer *peer = &core->peers[node];
+        bool is_alive = node != core->config.self && peer->is_probed &&
+                        core->now_ns - peer->heard_ns < core->config.election_timeout_ns;
+        if (is_alive && peer->match < slot) {
+            slot = peer->match;
+        }
+    }
+    return slot;
+}
+
+static void release_space(struct replica *replica, const struct wal_space *space)
+{
+    uint64_t slot = releasable(replica, space);
+    if (slot > replica->core.base && slot >= space->first_slot) {
+        wal_release(replica->wal, slot);
+        replica_step(replica, &(struct event){.kind = EVENT_RELEASED, .slot = slot});
+    }
+}
+
+static void reclaim(struct replica *replica)
+{
+    const struct replica_ports *ports = &replica->config.ports;
+    if (!replica->is_pin_noted) {
+        bool is_needed = wal_retired(replica->wal) > 0 || replica->snapshots.retired.is_open;
+        if (!is_needed || catch_up_is_active(replica)) {
+            return;
+        }
+        ports->pins_note(ports->self);
+        replica->is_pin_noted = true;
+        replica->retired_noted = wal_retired(replica->wal);
+        replica->is_snapshot_noted = replica->snapshots.retired.is_open;
+    }
+    if (!ports->pins_passed(ports->self)) {
+        return;
+    }
+    replica->is_pin_noted = false;
+    if (wal_retired(replica->wal) == replica->retired_noted) {
+        wal_reclaim(replica->wal);
+    }
+    if (replica->is_snapshot_noted) {
+        snapshots_reclaim(&replica->snapshots);
+    }
+}
+
+void housekeeping_turn(struct replica *replica)
+{
+    if (replica->failure != 0) {
+        return;
+    }
+    struct wal_space space;
+    wal_space(replica->wal, &space);
+    record_mark(replica);
+    make_snapshot(replica, &space);
+    release_space(replica, &space);
+    reclaim(replica);
+    store_housekeep(replica->store);
+}

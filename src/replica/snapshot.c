@@ -1,0 +1,418 @@
+/* SPDX-License-Identifier: MIT */
+#include "replica/snapshot.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/bytes.h"
+#include "base/crc32c.h"
+
+#define SNAPSHOT_MAGIC        UINT64_C(0x31504e53444f4e59) /* "YNODSNP1" */
+#define SNAPSHOT_VERSION      1u
+#define SNAPSHOT_HEADER_BYTES 4096u
+#define SNAPSHOT_BLOCK_BYTES  65536u
+
+/* Offsets in the header page. */
+enum {
+    AT_MAGIC = 0,
+    AT_VERSION = 8,
+    AT_BLOCK_BYTES = 12,
+    AT_CLUSTER = 16,
+    AT_SLOT = 24,
+    AT_STORE_BYTES = 32,
+    AT_CHECKSUM = 40, /* CRC32C of all before it */
+};
+
+static uint64_t blocks_of(uint64_t store_bytes)
+{
+    return (store_bytes + SNAPSHOT_BLOCK_BYTES - 1) / SNAPSHOT_BLOCK_BYTES;
+}
+
+static uint64_t file_bytes_of(uint64_t store_bytes)
+{
+    return SNAPSHOT_HEADER_BYTES + bytes_align_up(store_bytes, 8) + 4 * blocks_of(store_bytes);
+}
+
+static uint8_t *checksum_table(uint8_t *bytes, uint64_t store_bytes)
+{
+    return bytes + SNAPSHOT_HEADER_BYTES + bytes_align_up(store_bytes, 8);
+}
+
+static uint32_t block_checksum(const uint8_t *bytes, uint64_t store_bytes, uint64_t block)
+{
+    uint64_t from = block * SNAPSHOT_BLOCK_BYTES;
+    uint64_t left = store_bytes - from;
+    return crc32c((uint32_t)block, bytes + SNAPSHOT_HEADER_BYTES + from,
+                  left < SNAPSHOT_BLOCK_BYTES ? left : SNAPSHOT_BLOCK_BYTES);
+}
+
+static void path_of(const struct snapshots *snapshots, char path[SNAPSHOT_PATH_BYTES],
+                    const char *name)
+{
+    (void)snprintf(path, SNAPSHOT_PATH_BYTES, "%s/%.60s", snapshots->directory, name);
+}
+
+static void path_of_slot(const struct snapshots *snapshots, char path[SNAPSHOT_PATH_BYTES],
+                         uint64_t slot)
+{
+    (void)snprintf(path, SNAPSHOT_PATH_BYTES, "%s/snapshot-%016" PRIx64 ".snap",
+                   snapshots->directory, slot);
+}
+
+int snapshots_init(struct snapshots *snapshots, struct disk *disk, const char *directory,
+                   uint64_t cluster_id, bool is_synced)
+{
+    *snapshots = (struct snapshots){.disk = disk, .cluster_id = cluster_id, .is_synced = is_synced};
+    size_t length = strlen(directory);
+    if (length >= sizeof snapshots->directory) {
+        return -ENAMETOOLONG;
+    }
+    memcpy(snapshots->directory, directory, length + 1);
+    return 0;
+}
+
+static void close_file(struct snapshots *snapshots, struct snapshot_file *file)
+{
+    if (file->is_open) {
+        snapshots->disk->ops->close(snapshots->disk->self, &file->file);
+    }
+    *file = (struct snapshot_file){0};
+}
+
+void snapshots_deinit(struct snapshots *snapshots)
+{
+    close_file(snapshots, &snapshots->current);
+    close_file(snapshots, &snapshots->retired);
+    close_file(snapshots, &snapshots->making.file);
+    close_file(snapshots, &snapshots->receiving.file);
+    *snapshots = (struct snapshots){0};
+}
+
+/* ---- Reading ---- */
+
+static void header_write(uint8_t *bytes, uint64_t cluster_id, uint64_t slot, uint64_t store_bytes)
+{
+    bytes_store_u64(bytes + AT_MAGIC, SNAPSHOT_MAGIC);
+    bytes_store_u32(bytes + AT_VERSION, SNAPSHOT_VERSION);
+    bytes_store_u32(bytes + AT_BLOCK_BYTES, SNAPSHOT_BLOCK_BYTES);
+    bytes_store_u64(bytes + AT_CLUSTER, cluster_id);
+    bytes_store_u64(bytes + AT_SLOT, slot);
+    bytes_store_u64(bytes + AT_STORE_BYTES, store_bytes);
+    bytes_store_u32(bytes + AT_CHECKSUM, crc32c(0, bytes, AT_CHECKSUM));
+}
+
+/* 0; -EBADMSG; -EPROTONOSUPPORT newer version; -EXDEV another cluster's. */
+static int verify(const struct snapshots *snapshots, const struct disk_file *file, uint64_t *slot,
+                  uint64_t *store_bytes)
+{
+    const uint8_t *bytes = file->bytes;
+    if (file->size < SNAPSHOT_HEADER_BYTES || bytes_load_u64(bytes + AT_MAGIC) != SNAPSHOT_MAGIC ||
+        bytes_load_u32(bytes + AT_CHECKSUM) != crc32c(0, bytes, AT_CHECKSUM)) {
+        return -EBADMSG;
+    }
+    if (bytes_load_u32(bytes + AT_VERSION) != SNAPSHOT_VERSION ||
+        bytes_load_u32(bytes + AT_BLOCK_BYTES) != SNAPSHOT_BLOCK_BYTES) {
+        return -EPROTONOSUPPORT;
+    }
+    if (bytes_load_u64(bytes + AT_CLUSTER) != snapshots->cluster_id) {
+        return -EXDEV;
+    }
+    *slot = bytes_load_u64(bytes + AT_SLOT);
+    *store_bytes = bytes_load_u64(bytes + AT_STORE_BYTES);
+    if (*store_bytes > file->size || file_bytes_of(*store_bytes) > file->size) {
+        return -EBADMSG;
+    }
+    const uint8_t *table = bytes + SNAPSHOT_HEADER_BYTES + bytes_align_up(*store_bytes, 8);
+    for (uint64_t block = 0; block < blocks_of(*store_bytes); block++) {
+        if (bytes_load_u32(table + 4 * block) != block_checksum(bytes, *store_bytes, block)) {
+            return -EBADMSG;
+        }
+    }
+    return 0;
+}
+
+static int load(struct store *store, const uint8_t *bytes, uint64_t store_bytes)
+{
+    store_load_begin(store);
+    int slice = store_load_slice(store, bytes + SNAPSHOT_HEADER_BYTES, store_bytes);
+    int finish = store_load_finish(store);
+    return slice < 0 ? slice : finish;
+}
+
+struct listing {
+    char names[64][40];
+    uint32_t count;
+};
+
+static void on_name(void *context, const char *name)
+{
+    struct listing *listing = context;
+    bool is_ours = strncmp(name, "snapshot", 8) == 0 && strlen(name) < sizeof listing->names[0];
+    if (is_ours && listing->count < 64) {
+        memcpy(listing->names[listing->count++], name, strlen(name) + 1);
+    }
+}
+
+static int by_name_descending(const void *a, const void *b)
+{
+    return strcmp(b, a);
+}
+
+int snapshots_load_newest(struct snapshots *snapshots, struct store *store)
+{
+    const struct disk_ops *ops = snapshots->disk->ops;
+    void *self = snapshots->disk->self;
+    struct listing listing = {.count = 0};
+    int error = ops->list(self, snapshots->directory, on_name, &listing);
+    if (error == -ENOENT) {
+        return 0;
+    }
+    if (error < 0) {
+        return error;
+    }
+    qsort(listing.names, listing.count, sizeof listing.names[0], by_name_descending);
+    int result = 0;
+    for (uint32_t i = 0; i < listing.count; i++) {
+        char path[SNAPSHOT_PATH_BYTES];
+        path_of(snapshots, path, listing.names[i]);
+        bool is_candidate =
+            strncmp(listing.names[i], "snapshot-", 9) == 0 && !snapshots->current.is_open;
+        if (!is_candidate) {
+            (void)ops->remove(self, path); /* half made, or older than the one in use */
+            continue;
+        }
+        struct snapshot_file found = {0};
+        uint64_t store_bytes = 0;
+        error = ops->open(self, path, &found.file);
+        if (error < 0) {
+            return error;
+        }
+        found.is_open = true;
+        error = verify(snapshots, &found.file, &found.slot, &store_bytes);
+        if (error == 0) {
+            error = load(store, found.file.bytes, store_bytes);
+        }
+        if (error < 0) {
+            close_file(snapshots, &found);
+            result = error; /* an older one may do, if the log still reaches back to it */
+            continue;
+        }
+        found.file_bytes = file_bytes_of(store_bytes);
+        snapshots->current = found;
+    }
+    return snapshots->current.is_open ? 0 : result;
+}
+
+/* ---- Writing ---- */
+
+static int open_temporary(struct snapshots *snapshots, const char *name, uint64_t bytes,
+                          struct snapshot_file *file)
+{
+    char path[SNAPSHOT_PATH_BYTES];
+    path_of(snapshots, path, name);
+    int error = snapshots->disk->ops->create(snapshots->disk->self, path, bytes, &file->file);
+    if (error < 0) {
+        return error;
+    }
+    file->is_open = true;
+    file->file_bytes = bytes;
+    memset(file->file.bytes, 0, AT_CHECKSUM + 4); /* not valid until whole */
+    return 0;
+}
+
+/* The temporary file takes its name; what was current becomes retired. */
+static int make_current(struct snapshots *snapshots, struct snapshot_file *file,
+                        const char *temporary)
+{
+    const struct disk_ops *ops = snapshots->disk->ops;
+    void *self = snapshots->disk->self;
+    char from[SNAPSHOT_PATH_BYTES];
+    char to[SNAPSHOT_PATH_BYTES];
+    path_of(snapshots, from, temporary);
+    path_of_slot(snapshots, to, file->slot);
+    int error = snapshots->is_synced ? ops->sync(self, &file->file, 0, file->file_bytes) : 0;
+    if (error == 0) {
+        error = ops->rename(self, from, to);
+    }
+    if (error == 0 && snapshots->is_synced) {
+        error = ops->directory_sync(self, snapshots->directory);
+    }
+    if (error < 0) {
+        return error;
+    }
+    if (snapshots->current.is_open && snapshots->current.slot != file->slot) {
+        path_of_slot(snapshots, from, snapshots->current.slot);
+        path_of(snapshots, to, "snapshot.spare");
+        (void)ops->rename(self, from, to);
+        snapshots->has_spare = false; /* until no message names it */
+    }
+    close_file(snapshots, &snapshots->retired);
+    snapshots->retired = snapshots->current;
+    snapshots->current = *file;
+    *file = (struct snapshot_file){0};
+    return 0;
+}
+
+void snapshots_reclaim(struct snapshots *snapshots)
+{
+    if (snapshots->retired.is_open) {
+        close_file(snapshots, &snapshots->retired);
+        snapshots->has_spare = true;
+    }
+}
+
+int snapshots_begin(struct snapshots *snapshots, struct store *store)
+{
+    ASSERT(!snapshots->making.is_active);
+    struct store_stats stats;
+    store_stats(store, &stats);
+    if (snapshots->has_spare) {
+        char from[SNAPSHOT_PATH_BYTES];
+        char to[SNAPSHOT_PATH_BYTES];
+        path_of(snapshots, from, "snapshot.spare");
+        path_of(snapshots, to, "snapshot.making");
+        (void)snapshots->disk->ops->rename(snapshots->disk->self, from, to);
+        snapshots->has_spare = false;
+    }
+    uint64_t store_bytes = store_snapshot_begin(store);
+    size_t slice_bytes = store_snapshot_slice_bytes(store);
+    slice_bytes = slice_bytes < SNAPSHOT_BLOCK_BYTES ? SNAPSHOT_BLOCK_BYTES : slice_bytes;
+    /* A slice may claim more room than it fills: leave that much behind the end. */
+    int error = open_temporary(snapshots, "snapshot.making",
+                               file_bytes_of(store_bytes) + slice_bytes, &snapshots->making.file);
+    if (error < 0) {
+        store_snapshot_end(store);
+        return error;
+    }
+    snapshots->making.file.slot = stats.applied_slot;
+    snapshots->making.file.file_bytes = file_bytes_of(store_bytes);
+    snapshots->making.is_active = true;
+    snapshots->making.store_bytes = store_bytes;
+    snapshots->making.written = 0;
+    snapshots->making.slice_bytes = slice_bytes;
+    return 0;
+}
+
+void snapshots_abandon(struct snapshots *snapshots, struct store *store)
+{
+    if (snapshots->making.is_active) {
+        store_snapshot_end(store);
+        close_file(snapshots, &snapshots->making.file);
+        snapshots->making.is_active = false;
+    }
+}
+
+/* Blocks that the last slice completed get their checksum while they are warm in the cache. */
+static void sum_blocks(struct snapshots *snapshots, uint64_t before, uint64_t after)
+{
+    uint64_t store_bytes = snapshots->making.store_bytes;
+    uint8_t *bytes = snapshots->making.file.file.bytes;
+    uint8_t *table = checksum_table(bytes, store_bytes);
+    uint64_t first = before / SNAPSHOT_BLOCK_BYTES;
+    uint64_t end = after == store_bytes ? blocks_of(store_bytes) : after / SNAPSHOT_BLOCK_BYTES;
+    for (uint64_t block = first; block < end; block++) {
+        bytes_store_u32(table + 4 * block, block_checksum(bytes, store_bytes, block));
+    }
+}
+
+static int finish(struct snapshots *snapshots, struct store *store)
+{
+    struct snapshot_file *file = &snapshots->making.file;
+    store_snapshot_end(store);
+    snapshots->making.is_active = false;
+    ASSERT(snapshots->making.written == snapshots->making.store_bytes);
+    header_write(file->file.bytes, snapshots->cluster_id, file->slot,
+                 snapshots->making.store_bytes);
+    int error = make_current(snapshots, file, "snapshot.making");
+    if (error < 0) {
+        close_file(snapshots, file);
+        return error;
+    }
+    snapshots->taken++;
+    return 1;
+}
+
+int snapshots_step(struct snapshots *snapshots, struct store *store)
+{
+    ASSERT(snapshots->making.is_active);
+    uint64_t before = snapshots->making.written;
+    uint8_t *at = snapshots->making.file.file.bytes + SNAPSHOT_HEADER_BYTES + before;
+    size_t bytes = store_snapshot_next(store, at, snapshots->making.slice_bytes);
+    if (bytes == 0) {
+        return finish(snapshots, store);
+    }
+    snapshots->making.written += bytes;
+    sum_blocks(snapshots, before, snapshots->making.written);
+    return 0;
+}
+
+/* ---- Receiving a peer's ---- */
+
+int snapshots_receive_begin(struct snapshots *snapshots, uint64_t slot, uint64_t file_bytes)
+{
+    close_file(snapshots, &snapshots->receiving.file);
+    snapshots->receiving.is_active = false;
+    if (file_bytes < SNAPSHOT_HEADER_BYTES) {
+        return -EBADMSG;
+    }
+    if (snapshots->retired.is_open) {
+        return -EAGAIN; /* its bytes may still be named: there is no room for another retired one */
+    }
+    int error =
+        open_temporary(snapshots, "snapshot.receiving", file_bytes, &snapshots->receiving.file);
+    if (error < 0) {
+        return error;
+    }
+    snapshots->receiving.file.slot = slot;
+    snapshots->receiving.is_active = true;
+    snapshots->receiving.slot = slot;
+    snapshots->receiving.next = 0;
+    return 0;
+}
+
+int snapshots_receive(struct snapshots *snapshots, struct store *store, const uint8_t *bytes,
+                      uint32_t count)
+{
+    struct snapshot_file *file = &snapshots->receiving.file;
+    ASSERT(snapshots->receiving.is_active);
+    if (count > file->file_bytes - snapshots->receiving.next) {
+        return -EBADMSG;
+    }
+    memcpy(file->file.bytes + snapshots->receiving.next, bytes, count);
+    snapshots->receiving.next += count;
+    if (snapshots->receiving.next < file->file_bytes) {
+        return 0;
+    }
+    snapshots->receiving.is_active = false;
+    uint64_t slot = 0;
+    uint64_t store_bytes = 0;
+    int error = verify(snapshots, &file->file, &slot, &store_bytes);
+    if (error < 0 || slot != snapshots->receiving.slot) {
+        close_file(snapshots, file);
+        return -EBADMSG; /* nothing has changed: it can be sent again */
+    }
+    error = make_current(snapshots, file, "snapshot.receiving");
+    if (error == 0) {
+        error = load(store, snapshots->current.file.bytes, store_bytes);
+    }
+    if (error < 0) {
+        close_file(snapshots, file);
+        return -EIO; /* the store is neither old nor new */
+    }
+    snapshots->installed++;
+    return 1;
+}
+
+uint64_t snapshots_bytes(const struct snapshots *snapshots)
+{
+    uint64_t bytes = 0;
+    bytes += snapshots->current.is_open ? snapshots->current.file.size : 0;
+    bytes += snapshots->retired.is_open ? snapshots->retired.file.size : 0;
+    bytes += snapshots->making.file.is_open ? snapshots->making.file.file.size : 0;
+    bytes += snapshots->receiving.file.is_open ? snapshots->receiving.file.file.size : 0;
+    bytes += snapshots->has_spare ? snapshots->current.file.size : 0; /* about the same */
+    return bytes;
+}

@@ -8,10 +8,11 @@
 #include "base/prng.h"
 #include "test_main.h"
 
-#define UNIT    (UINT64_C(1) << HYBRID_UNIT_BITS)
-#define MS      UINT64_C(1000000)
-#define WALL    (UINT64_C(1800000000) * 1000 * MS) /* 2027 */
-#define FORWARD (500 * MS)
+#define UNIT     (UINT64_C(1) << HYBRID_UNIT_BITS)
+#define PER_UNIT (HYBRID_LOGICAL_MAX + 1) /* stamps to a unit */
+#define MS       UINT64_C(1000000)
+#define WALL     (UINT64_C(1800000000) * 1000 * MS) /* 2027 */
+#define FORWARD  (500 * MS)
 
 static struct hybrid_clock clock_with(uint64_t latest)
 {
@@ -56,7 +57,7 @@ START_TEST(a_wall_that_goes_back_does_not_take_stamps_back)
 {
     struct hybrid_clock clock = clock_with(0);
     uint64_t before = hybrid_clock_tick(&clock, WALL);
-    ck_assert_uint_eq(hybrid_clock_tick(&clock, WALL - 3600 * 1000 * MS), before + 1);
+    ck_assert_uint_eq(hybrid_clock_tick(&clock, WALL - 3600000 * MS), before + 1);
     ck_assert_uint_eq(hybrid_clock_tick(&clock, 0), before + 2);
     ck_assert_uint_eq(hybrid_clock_tick(&clock, WALL + MS), hybrid_clock_at(WALL + MS));
 }
@@ -71,9 +72,9 @@ START_TEST(receipt_takes_the_latest_of_wall_own_and_remote)
     ck_assert_int_eq(hybrid_clock_observe(&clock, WALL - MS, at + 9, &stamp), 0); /* tie: max + 1 */
     ck_assert_uint_eq(stamp, at + 10);
     clock = clock_with(at + 5);
-    ck_assert_int_eq(hybrid_clock_observe(&clock, WALL - MS, at - 100 * 65536 + 9, &stamp), 0);
+    ck_assert_int_eq(hybrid_clock_observe(&clock, WALL - MS, at - 100 * PER_UNIT + 9, &stamp), 0);
     ck_assert_uint_eq(stamp, at + 6); /* own is latest */
-    clock = clock_with(at - 100 * 65536 + 9);
+    clock = clock_with(at - 100 * PER_UNIT + 9);
     ck_assert_int_eq(hybrid_clock_observe(&clock, WALL - MS, at + 5, &stamp), 0);
     ck_assert_uint_eq(stamp, at + 6); /* remote is latest */
     clock = clock_with(at + 5);
@@ -88,7 +89,7 @@ END_TEST
 START_TEST(a_message_from_beyond_the_bound_is_refused_and_changes_nothing)
 {
     const uint64_t bound = hybrid_clock_at(WALL + FORWARD / UNIT * UNIT);
-    const uint64_t beyond[] = {bound + 65536, bound + 65536 + 1,
+    const uint64_t beyond[] = {bound + PER_UNIT, bound + PER_UNIT + 1,
                                hybrid_clock_at(WALL + 3 * FORWARD), UINT64_MAX - 1, UINT64_MAX};
     struct hybrid_clock clock = clock_with(hybrid_clock_at(WALL) + 3);
     for (size_t i = 0; i < sizeof beyond / sizeof beyond[0]; i++) {
@@ -203,12 +204,11 @@ static void move_wall(struct node *node)
     }
 }
 
-/* The second way to restart of the header: no stamp leaves the node before one above it is durable.
- */
+/* The header's second way to restart: no stamp leaves the node before one above it is durable. */
 static void reserve(struct node *node)
 {
-    if (node->clock.latest + 65536 >= node->persisted)
-        node->persisted = node->clock.latest + 8 * 65536;
+    if (node->clock.latest + PER_UNIT >= node->persisted)
+        node->persisted = node->clock.latest + 8 * PER_UNIT;
 }
 
 static void crash_and_restart(struct node *node)

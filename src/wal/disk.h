@@ -7,8 +7,8 @@
  * simulator can stand in its place. disk_file.h is the real one (tmpfs and disks).
  *
  * Files are reserved in full before they are mapped: a full tmpfs is a clean -ENOSPC here, never a
- * SIGBUS at the first touch. Threads: one disk may serve many logs; every call is thread-safe as far as
- * it names different files. Errors: 0 or a negative errno.
+ * SIGBUS at the first touch. Threads: one disk may serve many logs; every call is thread-safe as
+ * far as it names different files. Errors: 0 or a negative errno.
  */
 #include <stddef.h>
 #include <stdint.h>
@@ -18,7 +18,7 @@
 struct disk_file {
     uint8_t *bytes; /* the mapping, read-write */
     size_t size;
-    int handle;     /* the implementation's own */
+    int handle; /* the implementation's own */
 };
 
 typedef void disk_name_fn(void *context, const char *name);
@@ -26,7 +26,8 @@ typedef void disk_name_fn(void *context, const char *name);
 struct disk_ops {
     /* Creates the directory (parents included) when absent. */
     int (*directory_create)(void *self, const char *directory);
-    /* Takes the directory for this process; -EBUSY, with the holder's pid in *holder, when taken. */
+    /* Takes the directory for this process; -EBUSY, with the holder's pid in *holder, when taken.
+     */
     int (*directory_lock)(void *self, const char *directory, int *lock, long *holder);
     void (*directory_unlock)(void *self, int lock);
     /* Calls fn for every file in it, in no particular order. */
@@ -43,7 +44,8 @@ struct disk_ops {
     int (*remove)(void *self, const char *path);
     /* Makes creations, renames and removals in the directory durable (fsync of the directory). */
     int (*directory_sync)(void *self, const char *directory);
-    /* Touches every page of [offset, offset + length) for writing, so that later stores do not fault. */
+    /* Touches every page of [offset, offset + length) for writing, so that later stores do not
+     * fault. */
     void (*prefault)(void *self, struct disk_file *file, size_t offset, size_t length);
 };
 

@@ -92,8 +92,10 @@ check_files() {
         echo "names: $name: used more than once: $(find src -name "$name" | sort | paste -s -d ' ' -)"
     done
     find src -mindepth 2 -name '*.c' | sort | while read -r file; do
-        test=tests/unit/$(basename "$(dirname "$file")")/test_$(basename "$file")
-        [ -e "$test" ] || echo "note: $file has no $test" >&2
+        module=$(basename "$(dirname "$file")")
+        test=test_$(basename "$file")
+        find "tests/unit/$module" -name "$test" | grep -q . ||
+            echo "note: $file has no $test below tests/unit/$module" >&2
     done
 }
 

@@ -23,6 +23,16 @@ function violation(rule, path, text,    line) {
         print line
     reported[line] = 1
 }
+# A rule's lines add up: its patterns, and for what they match, its owners.
+function check_rules(kind, path, subject, text,    i, rule, matched, allowed) {
+    for (i = 1; i <= rule_count; i++)
+        if (rule_kind[i] == kind && subject ~ rule_pattern[i]) {
+            matched[rule_name[i]] = 1
+            if (owns(rule_owners[i], path)) allowed[rule_name[i]] = 1
+        }
+    for (rule in matched)
+        if (!(rule in allowed)) violation(rule, path, text)
+}
 function rest(first,    i, text) {
     for (i = first; i <= NF; i++)
         text = text (i > first ? " " : "") $i
@@ -42,7 +52,7 @@ function read_rules(file) {
             rule_kind[++rule_count] = $1
             rule_name[rule_count] = $2
             rule_owners[rule_count] = $3
-            rule_pattern[rule_count] = rest(4)
+            rule_pattern[rule_count] = $1 == "only" ? "^(" rest(4) ")$" : rest(4)
         } else if ($1 == "pure") pure[$2] = rest(3)
         else if ($1 == "port") port[$2] = "," $3 ","
         else if (NF > 0 && $1 !~ /^#/) { print "rules: " $0; exit 2 }

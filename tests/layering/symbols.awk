@@ -25,19 +25,6 @@ function plain(symbol) {
     }
 }
 
-function check_only(path, symbol,    i) {
-    for (i = 1; i <= rule_count; i++)
-        if (rule_kind[i] == "only" && plain(symbol) ~ ("^(" rule_pattern[i] ")$")) {
-            forbidden[rule_name[i]] = forbidden[rule_name[i]] || !owns(rule_owners[i], path)
-            matched[rule_name[i]] = 1
-        }
-    for (i in matched) {
-        if (forbidden[i]) violation(i, path, "uses " symbol)
-        delete matched[i]
-        delete forbidden[i]
-    }
-}
-
 # A symbol of another module has to come from a module this one declares.
 function check_depends(path, symbol,    list, count, i, from, home) {
     home = module_of[path]
@@ -95,7 +82,7 @@ END {
         count = split(needs[path], symbols, " ")
         for (i = 1; i <= count; i++)
             if (symbols[i] in definers) check_depends(path, symbols[i])
-            else check_only(path, symbols[i])
+            else check_rules("only", path, plain(symbols[i]), "uses " symbols[i])
         if (module_of[path] in pure)
             check_pure(path, pure[module_of[path]])
     }

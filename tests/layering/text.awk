@@ -24,7 +24,5 @@ function code_of(line,    at, code) {
 FNR == 1 { in_comment = 0 }
 {
     code = code_of($0)
-    for (i = 1; i <= rule_count; i++)
-        if (rule_kind[i] == "source" && code ~ rule_pattern[i] && !owns(rule_owners[i], FILENAME))
-            violation(rule_name[i], FILENAME, "line " FNR ": " code)
+    check_rules("source", FILENAME, code, "line " FNR ": " code)
 }

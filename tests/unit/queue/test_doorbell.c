@@ -289,7 +289,94 @@ START_TEST(question_and_answer_over_lanes_loses_no_wake_up)
 }
 END_TEST
 
+/*
+ * Publishing and arming at the same moment: two threads meet, then one publishes and rings while
+ * the other arms and looks; they meet again, and either the work was found or the bell was rung.
+ * Without the fences the stores are still in the store buffers when the loads behind them run, and
+ * some round has neither. The looker aims: it comes a little later after a look in vain, a little
+ * earlier after a find.
+ */
+struct duel {
+    struct spsc_ring *ring;
+    struct doorbell *bell;
+    _Atomic uint32_t arrivals;
+};
+
+#define DUEL_ROUNDS      300000
+#define DUEL_RINGER_WAIT 100 /* steps, for the looker to aim at */
+
+static void duel_meet(struct duel *duel, uint32_t meeting)
+{
+    atomic_fetch_add_explicit(&duel->arrivals, 1, memory_order_acq_rel);
+    uint32_t spins = 0;
+    while (atomic_load_explicit(&duel->arrivals, memory_order_acquire) < 2 * meeting) {
+        if (++spins % 1000 == 0)
+            sched_yield();
+    }
+}
+
+static void duel_delay(uint64_t wait_steps)
+{
+    for (volatile uint64_t left = wait_steps; left > 0;)
+        left--;
+}
+
+static void *duel_ring(void *argument)
+{
+    struct duel *duel = argument;
+    for (uint32_t round = 0; round < DUEL_ROUNDS; round++) {
+        void *slot = spsc_ring_claim(duel->ring);
+        ASSERT(slot != NULL);
+        duel_meet(duel, 2 * round + 1);
+        /* Brings the word close: the fence must hold back even the fastest load. */
+        (void)atomic_load_explicit(&duel->bell->armed, memory_order_relaxed);
+        duel_delay(DUEL_RINGER_WAIT);
+        memcpy(slot, &round, sizeof round);
+        spsc_ring_publish(duel->ring);
+        doorbell_ring(duel->bell);
+        duel_meet(duel, 2 * round + 2);
+    }
+    return NULL;
+}
+
+START_TEST(publishing_and_arming_at_once_loses_no_wake_up)
+{
+    struct duel duel = {.bell = bell_new()};
+    ck_assert_int_eq(spsc_ring_create(&duel.ring, 64), 0);
+    struct prng prng;
+    prng_init(&prng, 1);
+    pthread_t ringer;
+    ck_assert_int_eq(pthread_create(&ringer, NULL, duel_ring, &duel), 0);
+    uint32_t lost = 0;
+    uint32_t wrong = 0;
+    uint64_t aim_steps = DUEL_RINGER_WAIT;
+    for (uint32_t round = 0; round < DUEL_ROUNDS; round++) {
+        duel_meet(&duel, 2 * round + 1);
+        duel_delay(aim_steps + prng_below(&prng, 16));
+        doorbell_arm(duel.bell);
+        bool is_found = spsc_ring_peek(duel.ring) > 0;
+        duel_meet(&duel, 2 * round + 2);
+        if (is_found) {
+            doorbell_disarm(duel.bell);
+            aim_steps -= aim_steps > 0;
+        } else {
+            lost += !doorbell_wait(duel.bell, 0);
+            aim_steps += aim_steps < 10 * DUEL_RINGER_WAIT;
+        }
+        wrong += spsc_ring_peek(duel.ring) != 1 ||
+                 memcmp(spsc_ring_at(duel.ring, 0), &round, sizeof round) != 0;
+        spsc_ring_release(duel.ring, 1);
+    }
+    pthread_join(ringer, NULL);
+    ck_assert_uint_eq(lost, 0);
+    ck_assert_uint_eq(wrong, 0);
+    spsc_ring_destroy(duel.ring);
+    doorbell_destroy(duel.bell);
+}
+END_TEST
+
 TEST_MAIN("queue/doorbell", a_ring_at_an_unarmed_bell_wakes_nobody,
           a_ring_between_arm_and_wait_is_not_lost, a_timeout_is_not_a_ring_and_disarms,
           a_sleeper_without_limit_is_woken, parking_on_both_sides_loses_no_wake_up,
-          question_and_answer_over_lanes_loses_no_wake_up)
+          question_and_answer_over_lanes_loses_no_wake_up,
+          publishing_and_arming_at_once_loses_no_wake_up)

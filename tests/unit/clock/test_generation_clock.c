@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "aborts.h"
 #include "base/prng.h"
 #include "test_main.h"
 
@@ -120,7 +121,36 @@ START_TEST(no_ballot_is_made_twice_though_nodes_crash)
 }
 END_TEST
 
+static void make_round_zero(void)
+{
+    (void)generation_make(0, 1);
+}
+
+static void make_round_too_large(void)
+{
+    (void)generation_make(GENERATION_ROUND_MAX + 1, 1);
+}
+
+static void make_node_too_large(void)
+{
+    (void)generation_make(1, GENERATION_NODE_MAX + 1);
+}
+
+static void pass_the_last_round(void)
+{
+    (void)generation_next(generation_make(GENERATION_ROUND_MAX, 7), 7);
+}
+
+START_TEST(what_is_no_ballot_stops_the_program)
+{
+    ck_assert(aborts(make_round_zero));
+    ck_assert(aborts(make_round_too_large));
+    ck_assert(aborts(make_node_too_large));
+    ck_assert(aborts(pass_the_last_round));
+}
+END_TEST
+
 TEST_MAIN("clock/generation_clock", a_ballot_gives_back_its_round_and_node,
           ballots_order_by_round_then_node, none_is_below_every_ballot,
           next_is_the_nodes_own_and_above_all_seen, adopting_takes_the_larger_exactly,
-          no_ballot_is_made_twice_though_nodes_crash)
+          no_ballot_is_made_twice_though_nodes_crash, what_is_no_ballot_stops_the_program)

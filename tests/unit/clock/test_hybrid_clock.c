@@ -5,6 +5,7 @@
 #include <stdbool.h>
 #include <string.h>
 
+#include "aborts.h"
 #include "base/prng.h"
 #include "test_main.h"
 
@@ -355,6 +356,34 @@ START_TEST(clocks_stay_within_the_bound_of_a_wall_that_goes_forward)
 }
 END_TEST
 
+static void tick_past_the_end(void)
+{
+    struct hybrid_clock clock = clock_with(UINT64_MAX - 1);
+    ck_assert_uint_gt(hybrid_clock_tick(&clock, WALL), 0);
+    ck_assert_uint_gt(hybrid_clock_tick(&clock, WALL), 0);
+}
+
+static void tick_beyond_the_last_wall_time(void)
+{
+    struct hybrid_clock clock = clock_with(0);
+    ck_assert_uint_gt(hybrid_clock_tick(&clock, HYBRID_WALL_MAX_NS + 1), 0);
+}
+
+static void restore_a_clock_in_use(void)
+{
+    struct hybrid_clock clock = clock_with(0);
+    ck_assert_uint_gt(hybrid_clock_tick(&clock, WALL), 0);
+    hybrid_clock_restore(&clock, hybrid_clock_at(WALL));
+}
+
+START_TEST(what_would_break_the_order_stops_the_program)
+{
+    ck_assert(aborts(tick_past_the_end));
+    ck_assert(aborts(tick_beyond_the_last_wall_time));
+    ck_assert(aborts(restore_a_clock_in_use));
+}
+END_TEST
+
 TEST_MAIN("clock/hybrid_clock", a_stamp_is_the_wall_time_cut_to_its_unit,
           the_last_wall_time_has_a_stamp, events_follow_the_wall_and_count_within_a_unit,
           a_wall_that_goes_back_does_not_take_stamps_back,
@@ -366,4 +395,5 @@ TEST_MAIN("clock/hybrid_clock", a_stamp_is_the_wall_time_cut_to_its_unit,
           a_restored_clock_goes_on_above_what_was_persisted,
           stamps_of_a_node_strictly_grow_through_jumps_and_restarts,
           happened_before_implies_a_smaller_stamp,
-          clocks_stay_within_the_bound_of_a_wall_that_goes_forward)
+          clocks_stay_within_the_bound_of_a_wall_that_goes_forward,
+          what_would_break_the_order_stops_the_program)

@@ -3,6 +3,7 @@
 
 #include <stdbool.h>
 
+#include "aborts.h"
 #include "base/prng.h"
 #include "test_main.h"
 
@@ -151,7 +152,29 @@ START_TEST(no_two_events_are_equal_in_the_total_order)
 }
 END_TEST
 
+static void tick_past_the_end(void)
+{
+    struct lamport_clock clock;
+    lamport_clock_init(&clock, UINT64_MAX);
+    ck_assert_uint_gt(lamport_clock_tick(&clock), 0);
+}
+
+static void observe_past_the_end(void)
+{
+    struct lamport_clock clock;
+    lamport_clock_init(&clock, 0);
+    lamport_clock_observe(&clock, LAMPORT_TIME_MAX + 1);
+}
+
+START_TEST(the_end_of_time_stops_the_program_before_it_wraps)
+{
+    ck_assert(aborts(tick_past_the_end));
+    ck_assert(aborts(observe_past_the_end));
+}
+END_TEST
+
 TEST_MAIN("clock/lamport_clock", ticks_count_from_one, receipt_is_one_past_the_later_of_both,
           a_restarted_node_goes_on_above_its_past, the_largest_receivable_time_still_counts_on,
           a_smaller_time_does_not_mean_happened_before, time_and_node_order_totally,
-          happened_before_implies_a_smaller_time, no_two_events_are_equal_in_the_total_order)
+          happened_before_implies_a_smaller_time, no_two_events_are_equal_in_the_total_order,
+          the_end_of_time_stops_the_program_before_it_wraps)

@@ -45,7 +45,7 @@
  *
  * [M4] No loop without end: a table always has EMPTY slots. Growth starts when 3/4 are used up; the
  * new table starts at most 3/8 full and at least half as large as the old, and each key inserted
- * moves at least MOVE_PER_INSERT slots, so the move ends before the new table can reach 3/4 itself:
+ * moves at least MOVE_PER_KEY slots, so the move ends before the new table can reach 3/4 itself:
  * capacity / 8 inserts <= 3/8 of half the capacity.
  *
  * Growing, shrinking and getting rid of tombstones are one operation; only the new size differs.
@@ -64,13 +64,13 @@
 
 enum {
     CAPACITY_MIN = 1024,
-    MOVE_PER_INSERT = 8,
+    MOVE_PER_KEY = 8,
     MOVE_AT_ONCE = 256,  /* inserts run up a debt and pay it in portions worth prefetching for */
     MOVE_PER_STEP = 512, /* slots; about 10 us */
     MOVE_GROUP = 32,     /* prefetched together */
     PREFETCH_PROBES = 8, /* a line of slots */
     WALK_PREFETCH = 8,   /* slots ahead */
-    INSERTS_BETWEEN_REAPS = MOVE_AT_ONCE / MOVE_PER_INSERT,
+    SPARSE_BELOW = 16,
 };
 
 struct kv_table {
@@ -94,8 +94,9 @@ struct kv_map {
     _Alignas(CACHELINE_PAIR) struct kv_table *newest;
     struct kv_table *dropped; /* oldest first */
     uint64_t keys;
-    uint64_t owed; /* slots to move, for keys inserted while growing */
-    size_t bytes;  /* of all tables, dropped ones included */
+    uint64_t owed;           /* slots to move, for keys inserted and removed while growing */
+    uint64_t capacity_floor; /* never smaller than made for */
+    size_t bytes;            /* of all tables, dropped ones included */
     struct map_reclaim reclaim;
 };
 
@@ -316,18 +317,25 @@ static void map_move(struct kv_map *map, uint64_t slots)
     }
 }
 
-/* After each key inserted: the balance of [M4]. */
+/* Too full, of entries and tombstones; or far too large for what is left in it. */
+static bool map_wants_another_table(const struct kv_map *map)
+{
+    uint64_t capacity = map->newest->mask + 1;
+    return map->newest->used * 4 > capacity * 3 ||
+           (capacity > map->capacity_floor && map->newest->live * SPARSE_BELOW < capacity);
+}
+
+/* After each key inserted or removed: the balance of [M4]. */
 static void map_balance(struct kv_map *map)
 {
-    struct kv_table *newest = map->newest;
-    if (LIKELY(map_first(map) == newest)) {
-        if (UNLIKELY(newest->used * 4 > (newest->mask + 1) * 3)) {
+    if (LIKELY(map_first(map) == map->newest)) {
+        if (UNLIKELY(map_wants_another_table(map))) {
             map_begin_growth(map);
         }
         return;
     }
-    ASSERT(newest->used * 8 <= (newest->mask + 1) * 7); /* [M4], with room to spare */
-    map->owed += MOVE_PER_INSERT;
+    ASSERT(map->newest->used * 8 <= (map->newest->mask + 1) * 7); /* [M4], with room to spare */
+    map->owed += MOVE_PER_KEY;
     if (map->owed >= MOVE_AT_ONCE) {
         map->owed = 0;
         map_move(map, MOVE_AT_ONCE);
@@ -337,7 +345,11 @@ static void map_balance(struct kv_map *map)
 
 void kv_map_step(struct kv_map *map)
 {
-    map_move(map, MOVE_PER_STEP);
+    if (map_first(map) != map->newest) {
+        map_move(map, MOVE_PER_STEP);
+    } else if (map_wants_another_table(map)) {
+        map_begin_growth(map);
+    }
     map_reap(map);
 }
 
@@ -357,6 +369,7 @@ int kv_map_create(struct kv_map **out, uint64_t expected_keys)
         return -ENOMEM;
     }
     map->bytes = map->newest->bytes;
+    map->capacity_floor = map->newest->mask + 1;
     MAP_PUBLISH(&map->first, map->newest);
     *out = map;
     return 0;
@@ -432,6 +445,7 @@ void kv_map_remove(struct kv_map *map, const struct kv_place *place)
 {
     table_clear(place->table, place->index);
     map->keys--;
+    map_balance(map);
 }
 
 void kv_map_prefetch_slot(const struct kv_map *map, uint64_t hash)

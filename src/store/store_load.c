@@ -54,7 +54,8 @@ static int parse_header(struct load *load)
     load->digest = bytes_load_u64(bytes + 32);
     load->seen_bytes = SNAPSHOT_HEADER_BYTES;
     bool is_ours =
-        bytes_load_u64(bytes) == SNAPSHOT_MAGIC && load->total_bytes >= SNAPSHOT_HEADER_BYTES;
+        bytes_load_u64(bytes) == SNAPSHOT_MAGIC && load->total_bytes >= SNAPSHOT_HEADER_BYTES &&
+        bytes_load_u64(bytes + SNAPSHOT_CHECK_OFFSET) == hash_bytes(bytes, SNAPSHOT_CHECK_OFFSET);
     return is_ours ? 0 : -EBADMSG;
 }
 

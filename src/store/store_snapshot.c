@@ -75,6 +75,7 @@ static size_t write_header(const struct snapshot *snapshot, uint8_t *bytes)
     bytes_store_u64(bytes + 16, snapshot->slot);
     bytes_store_u64(bytes + 24, snapshot->keys);
     bytes_store_u64(bytes + 32, snapshot->digest);
+    bytes_store_u64(bytes + SNAPSHOT_CHECK_OFFSET, hash_bytes(bytes, SNAPSHOT_CHECK_OFFSET));
     return SNAPSHOT_HEADER_BYTES;
 }
 

@@ -22,14 +22,16 @@
  *   16  u64  slot          applied up to here
  *   24  u64  keys
  *   32  u64  digest
- *   40  entries, in no particular order:
+ *   40  u64  check         XXH3 of the 40 bytes before: the slot is in no digest
+ *   48  entries, in no particular order:
  *       0   u32  key bytes     8   u64  version
  *       4   u32  value bytes   16  u64  create slot
  *                              24  u64  modify slot
  *       32  key, then value
  */
 #define SNAPSHOT_MAGIC        UINT64_C(0x31766b646f6e7973)
-#define SNAPSHOT_HEADER_BYTES 40u
+#define SNAPSHOT_HEADER_BYTES 48u
+#define SNAPSHOT_CHECK_OFFSET 40u
 #define SNAPSHOT_ENTRY_BYTES  32u
 
 /* While it is active, entries it has not taken are not retired when they leave the map, but kept.

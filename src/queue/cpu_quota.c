@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 #include "queue/cpu_quota.h"
 
-#include <inttypes.h>
 #include <limits.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 uint32_t cpu_quota_round_up(int64_t quota_us, int64_t period_us)
@@ -31,25 +31,30 @@ static bool read_line(const char *directory, const char *name, char *line, int l
     return has_line;
 }
 
+/* The number `*text` begins with, stepping behind it; 0 when there is none ("max"). */
+static int64_t take_number(const char **text)
+{
+    char *end = NULL;
+    long long number = strtoll(*text, &end, 10);
+    *text = end;
+    return number;
+}
+
 /* One group's own quota. cpu.max holds "max PERIOD" or "QUOTA PERIOD"; version 1 has a file for
  * each, and -1 for none. */
 static uint32_t group_quota(const char *directory, bool is_v2)
 {
     char line[64];
-    int64_t quota_us = 0;
-    int64_t period_us = 0;
-    if (is_v2) {
-        if (read_line(directory, "cpu.max", line, sizeof line) &&
-            sscanf(line, "%" SCNd64 " %" SCNd64, &quota_us, &period_us) == 2)
-            return cpu_quota_round_up(quota_us, period_us);
+    const char *text = line;
+    if (!read_line(directory, is_v2 ? "cpu.max" : "cpu.cfs_quota_us", line, sizeof line))
         return CPU_QUOTA_NONE;
+    int64_t quota_us = take_number(&text);
+    if (!is_v2) {
+        text = line;
+        if (!read_line(directory, "cpu.cfs_period_us", line, sizeof line))
+            return CPU_QUOTA_NONE;
     }
-    if (read_line(directory, "cpu.cfs_quota_us", line, sizeof line) &&
-        sscanf(line, "%" SCNd64, &quota_us) == 1 &&
-        read_line(directory, "cpu.cfs_period_us", line, sizeof line) &&
-        sscanf(line, "%" SCNd64, &period_us) == 1)
-        return cpu_quota_round_up(quota_us, period_us);
-    return CPU_QUOTA_NONE;
+    return cpu_quota_round_up(quota_us, take_number(&text));
 }
 
 /* The smallest quota from root/group up to and including root. A group that is not there (its name

@@ -3,8 +3,8 @@
 #define SYNOD_CLIENT_H
 
 /*
- * A client handle: a lane of its own into the cluster. It belongs to the thread that opened it; every
- * other thread is told WRONG_THREAD. It finds the leader and follows it by itself.
+ * A client handle: a lane of its own into the cluster. It belongs to the thread that opened it;
+ * every other thread is told WRONG_THREAD. It finds the leader and follows it by itself.
  */
 #include "synod/cluster.h"
 

@@ -3,12 +3,13 @@
 #define SYNOD_KV_H
 
 /*
- * The key-value service: put, get, delete, compare-and-set. Two ways to call it: one blocking call an
- * operation, or submit and poll with many in flight. Both may be mixed on one handle.
+ * The key-value service: put, get, delete, compare-and-set. Two ways to call it: one blocking call
+ * an operation, or submit and poll with many in flight. Both may be mixed on one handle.
  *
- * All writes are linearizable: an OK, NOT_FOUND or MISMATCH took effect at one instant between call and
- * return, in the order of the replicated log; `revision` is its slot there. Reads say what they are per
- * consistency. After TIMEOUT the outcome is unknown; after BUSY, NO_LEADER, INVALID nothing happened.
+ * All writes are linearizable: an OK, NOT_FOUND or MISMATCH took effect at one instant between call
+ * and return, in the order of the replicated log; `revision` is its slot there. Reads say what they
+ * are per consistency. After TIMEOUT the outcome is unknown; after BUSY, NO_LEADER, INVALID nothing
+ * happened.
  *
  * Threads: the handle's own (WRONG_THREAD otherwise). A NULL handle answers CLOSED.
  */
@@ -35,24 +36,24 @@ enum synod_consistency {
 
 struct synod_request {
     enum synod_operation operation;
-    struct synod_bytes key;      /* 1 .. max_key_bytes */
-    struct synod_bytes value;    /* put, cas: 0 .. max_value_bytes */
-    enum synod_compare compare;  /* cas */
-    struct synod_bytes expected; /* cas by value */
-    uint64_t expected_revision;  /* cas by revision */
-    bool removes;                /* cas: remove the key instead of setting value */
+    struct synod_bytes key;             /* 1 .. max_key_bytes */
+    struct synod_bytes value;           /* put, cas: 0 .. max_value_bytes */
+    enum synod_compare compare;         /* cas */
+    struct synod_bytes expected;        /* cas by value */
+    uint64_t expected_revision;         /* cas by revision */
+    bool removes;                       /* cas: remove the key instead of setting value */
     enum synod_consistency consistency; /* get */
-    uint64_t timeout_ns; /* from submission; 0: the default, 5 s */
-    uint64_t tag;        /* yours; comes back in the completion */
+    uint64_t timeout_ns;                /* from submission; 0: the default, 5 s */
+    uint64_t tag;                       /* yours; comes back in the completion */
 };
 
 struct synod_completion {
     uint64_t tag;
     enum synod_operation operation;
     enum synod_status status;
-    uint64_t revision;        /* put, cas OK: this write's slot; get OK and cas MISMATCH: the slot that last
-                                 wrote the key (0: absent); delete OK: the slot of the removal */
-    uint64_t version;         /* writes to this key since it was created, this one included */
+    uint64_t revision; /* put, cas OK: this write's slot; get OK and cas MISMATCH: the slot that
+                          last wrote the key (0: absent); delete OK: the slot of the removal */
+    uint64_t version;  /* writes to this key since it was created, this one included */
     uint64_t create_revision; /* slot that created the key */
     struct synod_bytes value; /* get OK; valid until the next call on this handle */
 };
@@ -60,17 +61,18 @@ struct synod_completion {
 /*
  * Puts a request into the cluster's hands: everything named by pointers is copied before the call
  * returns. OK: exactly one completion will come out of synod_poll. Anything else: none will, and
- * nothing was done: BUSY (too much in flight: poll), INVALID (empty or too long key, too long value,
- * unknown operation), CLOSED, WRONG_THREAD. Never blocks. Requests are handed over in order, and those
- * not yet flushed go out with the next poll or synod_flush.
+ * nothing was done: BUSY (too much in flight: poll), INVALID (empty or too long key, too long
+ * value, unknown operation), CLOSED, WRONG_THREAD. Never blocks. Requests are handed over in order,
+ * and those not yet flushed go out with the next poll or synod_flush.
  */
 SYNOD_MUST_USE enum synod_status synod_submit(struct synod_client *client,
                                               const struct synod_request *request);
 /* Hands over what was submitted since. */
 void synod_flush(struct synod_client *client);
 /*
- * Takes up to max completions; waits up to timeout_ns (0: not at all) until there is at least one. Returns
- * how many. Flushes. Values in the completions stay valid until the next call on this handle.
+ * Takes up to max completions; waits up to timeout_ns (0: not at all) until there is at least one.
+ * Returns how many. Flushes. Values in the completions stay valid until the next call on this
+ * handle.
  */
 size_t synod_poll(struct synod_client *client, struct synod_completion *completions, size_t max,
                   uint64_t timeout_ns);
@@ -78,10 +80,9 @@ size_t synod_poll(struct synod_client *client, struct synod_completion *completi
 size_t synod_in_flight(const struct synod_client *client);
 
 /*
- * The blocking calls; timeout_ns 0 means the default, 5 s. `done` may be NULL; done->value is valid until
- * the next call on this handle.
- * put: OK. get: OK, NOT_FOUND. delete: OK, NOT_FOUND. cas: OK, MISMATCH.
- * All: TIMEOUT, NO_LEADER, BUSY, INVALID, CLOSED, WRONG_THREAD.
+ * The blocking calls; timeout_ns 0 means the default, 5 s. `done` may be NULL; done->value is valid
+ * until the next call on this handle. put: OK. get: OK, NOT_FOUND. delete: OK, NOT_FOUND. cas: OK,
+ * MISMATCH. All: TIMEOUT, NO_LEADER, BUSY, INVALID, CLOSED, WRONG_THREAD.
  */
 SYNOD_MUST_USE enum synod_status synod_put(struct synod_client *client, struct synod_bytes key,
                                            struct synod_bytes value, uint64_t timeout_ns,

@@ -2,7 +2,8 @@
 #ifndef SYNOD_H
 #define SYNOD_H
 
-/* libsynod: a replicated key-value store inside one process. See README.md for ten lines that use it. */
+/* libsynod: a replicated key-value store inside one process. See README.md for ten lines that use
+ * it. */
 #include "synod/client.h"
 #include "synod/cluster.h"
 #include "synod/kv.h"

@@ -11,7 +11,7 @@
 
 #define REPLICA_APPLY_CHUNK   64
 #define REPLICA_DIRECTORY     512
-#define CATCH_UP_CHUNK_BYTES  (256u * 1024)
+#define CATCH_UP_CHUNK_BYTES  UINT64_C(262144)
 #define CATCH_UP_WINDOW_BYTES (8 * CATCH_UP_CHUNK_BYTES)
 
 /* A snapshot on its way to a follower. */

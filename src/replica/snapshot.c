@@ -86,6 +86,7 @@ void snapshots_deinit(struct snapshots *snapshots)
 {
     close_file(snapshots, &snapshots->current);
     close_file(snapshots, &snapshots->retired);
+    close_file(snapshots, &snapshots->spare);
     close_file(snapshots, &snapshots->making.file);
     close_file(snapshots, &snapshots->receiving.file);
     *snapshots = (struct snapshots){0};
@@ -247,7 +248,7 @@ static int make_current(struct snapshots *snapshots, struct snapshot_file *file,
         path_of_slot(snapshots, from, snapshots->current.slot);
         path_of(snapshots, to, "snapshot.spare");
         (void)ops->rename(self, from, to);
-        snapshots->has_spare = false; /* until no message names it */
+        close_file(snapshots, &snapshots->spare);
     }
     close_file(snapshots, &snapshots->retired);
     snapshots->retired = snapshots->current;
@@ -259,9 +260,32 @@ static int make_current(struct snapshots *snapshots, struct snapshot_file *file,
 void snapshots_reclaim(struct snapshots *snapshots)
 {
     if (snapshots->retired.is_open) {
-        close_file(snapshots, &snapshots->retired);
-        snapshots->has_spare = true;
+        close_file(snapshots, &snapshots->spare);
+        snapshots->spare = snapshots->retired;
+        snapshots->retired = (struct snapshot_file){0};
     }
+}
+
+/* A file of at least so many bytes to write the next snapshot into: the spare if it is large
+ * enough. */
+static int open_making(struct snapshots *snapshots, uint64_t bytes)
+{
+    struct snapshot_file *file = &snapshots->making.file;
+    if (snapshots->spare.is_open) {
+        char from[SNAPSHOT_PATH_BYTES];
+        char to[SNAPSHOT_PATH_BYTES];
+        path_of(snapshots, from, "snapshot.spare");
+        path_of(snapshots, to, "snapshot.making");
+        int error = snapshots->disk->ops->rename(snapshots->disk->self, from, to);
+        if (error == 0 && snapshots->spare.file.size >= bytes) {
+            *file = snapshots->spare;
+            snapshots->spare = (struct snapshot_file){0};
+            memset(file->file.bytes, 0, AT_CHECKSUM + 4); /* not valid until whole */
+            return 0;
+        }
+        close_file(snapshots, &snapshots->spare);
+    }
+    return open_temporary(snapshots, "snapshot.making", bytes + bytes / 8, file);
 }
 
 int snapshots_begin(struct snapshots *snapshots, struct store *store)
@@ -269,20 +293,11 @@ int snapshots_begin(struct snapshots *snapshots, struct store *store)
     ASSERT(!snapshots->making.is_active);
     struct store_stats stats;
     store_stats(store, &stats);
-    if (snapshots->has_spare) {
-        char from[SNAPSHOT_PATH_BYTES];
-        char to[SNAPSHOT_PATH_BYTES];
-        path_of(snapshots, from, "snapshot.spare");
-        path_of(snapshots, to, "snapshot.making");
-        (void)snapshots->disk->ops->rename(snapshots->disk->self, from, to);
-        snapshots->has_spare = false;
-    }
     uint64_t store_bytes = store_snapshot_begin(store);
     size_t slice_bytes = store_snapshot_slice_bytes(store);
     slice_bytes = slice_bytes < SNAPSHOT_BLOCK_BYTES ? SNAPSHOT_BLOCK_BYTES : slice_bytes;
     /* A slice may claim more room than it fills: leave that much behind the end. */
-    int error = open_temporary(snapshots, "snapshot.making",
-                               file_bytes_of(store_bytes) + slice_bytes, &snapshots->making.file);
+    int error = open_making(snapshots, file_bytes_of(store_bytes) + slice_bytes);
     if (error < 0) {
         store_snapshot_end(store);
         return error;
@@ -413,6 +428,6 @@ uint64_t snapshots_bytes(const struct snapshots *snapshots)
     bytes += snapshots->retired.is_open ? snapshots->retired.file.size : 0;
     bytes += snapshots->making.file.is_open ? snapshots->making.file.file.size : 0;
     bytes += snapshots->receiving.file.is_open ? snapshots->receiving.file.file.size : 0;
-    bytes += snapshots->has_spare ? snapshots->current.file.size : 0; /* about the same */
+    bytes += snapshots->spare.is_open ? snapshots->spare.file.size : 0;
     return bytes;
 }

@@ -37,7 +37,7 @@ struct snapshots {
     bool is_synced; /* fdatasync before a rename */
     struct snapshot_file current;
     struct snapshot_file retired; /* may still be named by messages */
-    bool has_spare;               /* a file that may be written over */
+    struct snapshot_file spare;   /* may be written over; kept mapped, so that its pages stay in */
     struct {
         bool is_active;
         struct snapshot_file file;

@@ -85,6 +85,9 @@ static void store_magic(struct segment *segment, uint64_t magic)
 void segment_header_invalidate(struct segment *segment)
 {
     store_magic(segment, 0);
+    /* All of it: a power failure may write the next header's magic number and nothing else of it,
+     * and must not find the old header waiting behind. */
+    memset(segment->file.bytes + HEADER_VERSION, 0, HEADER_END - HEADER_VERSION);
     segment->id = 0;
 }
 

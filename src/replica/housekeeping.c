@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Keeps the log within its fixed space: takes a snapshot when half of it is used, releases what the
- * snapshot covers and no live follower still needs, and recycles segments once no message can still
- * name their bytes. A slice of each a turn, never a wait.
+ * Keeps the log within its fixed space: takes a snapshot when three quarters of it are used,
+ * releases what the snapshot covers and no live follower still needs, and recycles segments once no
+ * message can still name their bytes. A slice of each a turn, never a wait.
  */
 #include <errno.h>
 
@@ -10,6 +10,9 @@
 
 /* A mark is noted in the log after so many slots, so that a restart applies most of it at once. */
 #define MARK_INTERVAL 4096
+
+/* Snapshot slices a turn when the log is about to be full. */
+#define SLICES_IN_A_HURRY 8
 
 bool housekeeping_has_room(const struct replica *replica, uint64_t bytes)
 {
@@ -39,7 +42,7 @@ static void make_snapshot(struct replica *replica, const struct wal_space *space
     if (!snapshots->making.is_active) {
         uint64_t covered = replica->applied - snapshots->current.slot;
         uint64_t held = space->last_slot - space->first_slot + 1;
-        bool is_wanted = space->segments_spare <= space->segments_total / 2 && covered > 0 &&
+        bool is_wanted = space->segments_spare <= space->segments_total / 4 + 1 && covered > 0 &&
                          covered >= held / 4;
         bool is_possible = !snapshots->receiving.is_active && !snapshots->retired.is_open &&
                            !catch_up_is_active(replica);
@@ -48,7 +51,11 @@ static void make_snapshot(struct replica *replica, const struct wal_space *space
         }
     }
     replica->has_work = true;
-    int done = snapshots_step(snapshots, replica->store);
+    uint32_t slices = space->segments_spare <= 2 ? SLICES_IN_A_HURRY : 1;
+    int done = 0;
+    for (uint32_t i = 0; i < slices && done == 0; i++) {
+        done = snapshots_step(snapshots, replica->store);
+    }
     if (done < 0 && done != -ENOSPC) {
         replica_fail(replica, done);
     }

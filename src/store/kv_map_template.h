@@ -120,7 +120,7 @@ static inline bool slot_has_tag(uint64_t slot, uint64_t hash)
     return (slot ^ hash) >> SLOT_TAG_BITS == 0 && slot_has_entry(slot);
 }
 
-/* --- tables ----------------------------------------------------------------------------------- */
+/* --- tables --- */
 
 static struct kv_table *table_create(uint64_t capacity, uint64_t sequence)
 {
@@ -197,7 +197,7 @@ static void table_clear(struct kv_table *table, uint64_t index)
     } while (MAP_LOAD_OWN(&table->slots[index]) == SLOT_TOMBSTONE);
 }
 
-/* --- growth ----------------------------------------------------------------------------------- */
+/* --- growth --- */
 
 static struct kv_table *map_first(const struct kv_map *map)
 {
@@ -353,8 +353,7 @@ void kv_map_step(struct kv_map *map)
     map_reap(map);
 }
 
-/* --- the writer's calls -------------------------------------------------------------------------
- */
+/* --- the writer's calls --- */
 
 int kv_map_create(struct kv_map **out, uint64_t expected_keys)
 {
@@ -522,8 +521,7 @@ struct entry *kv_map_walk(const struct kv_map *map, struct kv_walk *walk)
     }
 }
 
-/* --- the readers' call --------------------------------------------------------------------------
- */
+/* --- the readers' call --- */
 
 const struct entry *kv_map_reader_find(const struct kv_map *map, const struct kv_key *key)
 {

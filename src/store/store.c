@@ -11,10 +11,12 @@
 #define EXPECTED_KEYS_LIMIT (UINT64_C(1) << 40)
 #define VALUE_BYTES_LIMIT   (UINT32_C(1) << 30)
 
-enum { APPLY_GROUP = 32 }; /* commands whose cache misses overlap; docs/store.md has the figures */
+enum {
+    APPLY_AHEAD = 12, /* commands; docs/store.md has the figures */
+    APPLY_RING = 32,  /* at least 2 * APPLY_AHEAD + 1 */
+};
 
-/* --- life
- * ----------------------------------------------------------------------------------------- */
+/* --- life --- */
 
 int store_create(struct store **out, const struct store_config *config)
 {
@@ -50,8 +52,7 @@ void store_destroy(struct store *store)
     free(store);
 }
 
-/* --- entries
- * -------------------------------------------------------------------------------------- */
+/* --- entries --- */
 
 struct entry *store_entry_alloc(struct store *store, uint32_t key_bytes, uint32_t value_bytes)
 {
@@ -73,19 +74,42 @@ void store_entry_retire(struct store *store, struct entry *entry)
                     entry_block_bytes(entry));
 }
 
-static void add_to_sums(struct store *store, const struct entry *entry)
+/* What an entry counts for in the store's sums. */
+struct weight {
+    uint64_t contribution;
+    size_t block_bytes;
+    uint64_t payload_bytes;
+};
+
+static struct weight weigh(const struct entry *entry)
 {
-    store->digest_sum += entry->contribution;
-    store->bytes_live += entry_block_bytes(entry);
-    store->payload_bytes += (uint64_t)entry->key_bytes + entry->value_bytes;
+    if (entry == NULL) {
+        return (struct weight){0};
+    }
+    return (struct weight){
+        .contribution = entry->contribution,
+        .block_bytes = entry_block_bytes(entry),
+        .payload_bytes = (uint64_t)entry->key_bytes + entry->value_bytes,
+    };
 }
 
-/* The entry has just left the map. */
+/*
+ * `in` has come, `out` has left the map; either may be NULL. One addition to each sum: compilers
+ * join sums into vectors, and a vector loaded right after its halves were stored one by one waits
+ * until those stores have drained, behind all the cold lines of the new entry.
+ */
+static void account(struct store *store, const struct entry *in, const struct entry *out)
+{
+    struct weight plus = weigh(in);
+    struct weight minus = weigh(out);
+    store->digest_sum += plus.contribution - minus.contribution;
+    store->bytes_live += plus.block_bytes - minus.block_bytes;
+    store->payload_bytes += plus.payload_bytes - minus.payload_bytes;
+}
+
+/* The entry has left the map and the sums. */
 static void discard(struct store *store, struct entry *entry)
 {
-    store->digest_sum -= entry->contribution;
-    store->bytes_live -= entry_block_bytes(entry);
-    store->payload_bytes -= (uint64_t)entry->key_bytes + entry->value_bytes;
     if (LIKELY(!store_snapshot_preserves(store, entry))) {
         store_entry_retire(store, entry);
     }
@@ -94,16 +118,14 @@ static void discard(struct store *store, struct entry *entry)
 void store_entry_publish(struct store *store, const struct kv_place *place, uint64_t hash,
                          struct entry *entry, struct entry *replaced)
 {
-    entry->contribution = entry_hash(entry);
-    add_to_sums(store, entry);
+    account(store, entry, replaced);
     kv_map_publish(store->map, place, hash, entry);
     if (replaced != NULL) {
         discard(store, replaced);
     }
 }
 
-/* --- commands
- * ------------------------------------------------------------------------------------- */
+/* --- commands --- */
 
 /* A command on its way through store_apply's passes. */
 struct prepared {
@@ -115,18 +137,12 @@ struct prepared {
 static struct store_entry describe(const struct entry *entry)
 {
     return (struct store_entry){
+        .value = entry_value(entry),
         .value_bytes = entry->value_bytes,
         .version = entry->version,
         .create_slot = entry->create_slot,
         .modify_slot = entry->modify_slot,
     };
-}
-
-static struct store_entry describe_with_value(const struct entry *entry)
-{
-    struct store_entry described = describe(entry);
-    described.value = entry_value(entry);
-    return described;
 }
 
 /* `found` is what stands at place, or NULL. */
@@ -137,14 +153,21 @@ static void apply_write(struct store *store, const struct prepared *prepared,
     const struct command *command = &prepared->command;
     struct entry *entry = store_entry_alloc(store, command->key_bytes, command->value_bytes);
     ASSERT(entry != NULL); /* out of memory stops the process: store.h */
-    entry->version = found != NULL ? found->version + 1 : 1;
-    entry->create_slot = found != NULL ? found->create_slot : item->slot;
-    entry->modify_slot = item->slot;
+    struct store_entry now = {
+        .value_bytes = command->value_bytes,
+        .version = found != NULL ? found->version + 1 : 1,
+        .create_slot = found != NULL ? found->create_slot : item->slot,
+        .modify_slot = item->slot,
+    };
+    entry->version = now.version;
+    entry->create_slot = now.create_slot;
+    entry->modify_slot = now.modify_slot;
     /* Key and value follow one another in the command too. */
     memcpy(entry->bytes, command->key, (size_t)command->key_bytes + command->value_bytes);
+    entry->contribution = entry_contribution(entry, command->key);
     store_entry_publish(store, place, prepared->key.hash, entry, found);
     item->outcome.result = STORE_OK;
-    item->outcome.entry = describe(entry);
+    item->outcome.entry = now;
 }
 
 /* Removing what is not there is for a CAS that asks for absence: nothing to do, and done. */
@@ -157,6 +180,7 @@ static void apply_remove(struct store *store, const struct kv_place *place, stru
         item->outcome.entry.version = found->version + 1;
         item->outcome.entry.create_slot = found->create_slot;
         kv_map_remove(store->map, place);
+        account(store, NULL, found);
         discard(store, found);
     }
 }
@@ -181,7 +205,7 @@ static void apply_cas(struct store *store, const struct prepared *prepared,
     if (!cas_holds(&prepared->command, found)) {
         item->outcome.result = STORE_MISMATCH;
         if (found != NULL) {
-            item->outcome.entry = describe_with_value(found);
+            item->outcome.entry = describe(found);
         }
     } else if ((prepared->command.compare & COMPARE_FLAG_REMOVES) != 0) {
         apply_remove(store, place, found, item);
@@ -207,7 +231,7 @@ static void apply_command(struct store *store, const struct prepared *prepared,
             item->outcome.result = STORE_NOT_FOUND;
         } else if (prepared->command.op == COMMAND_GET) {
             item->outcome.result = STORE_OK;
-            item->outcome.entry = describe_with_value(found);
+            item->outcome.entry = describe(found);
         } else {
             apply_remove(store, &place, found, item);
         }
@@ -231,44 +255,47 @@ static void prepare(const struct store *store, const struct store_apply_item *it
     }
 }
 
-/* Three passes, so that the misses of a group overlap: slots, entries, then the work itself, in
- * order. */
-static void apply_group(struct store *store, struct store_apply_item *items, size_t count)
+static void apply_one(struct store *store, const struct prepared *prepared,
+                      struct store_apply_item *item)
 {
-    struct prepared prepared[APPLY_GROUP];
-    for (size_t i = 0; i < count; i++) {
-        prepare(store, &items[i], &prepared[i]);
-    }
-    for (size_t i = 0; i < count; i++) {
-        if (prepared[i].is_valid) {
-            kv_map_prefetch_entry(store->map, prepared[i].key.hash);
-        }
-    }
-    for (size_t i = 0; i < count; i++) {
-        struct store_apply_item *item = &items[i];
-        ASSERT(item->slot > store->applied_slot);
-        store->applied_slot = item->slot;
-        item->outcome.entry = (struct store_entry){0};
-        if (LIKELY(prepared[i].is_valid)) {
-            apply_command(store, &prepared[i], item);
-        } else {
-            item->outcome.result = item->command == NULL ? STORE_OK : STORE_INVALID;
-        }
+    ASSERT(item->slot > store->applied_slot);
+    store->applied_slot = item->slot;
+    item->outcome.entry = (struct store_entry){0};
+    if (LIKELY(prepared->is_valid)) {
+        apply_command(store, prepared, item);
+    } else {
+        item->outcome.result = item->command == NULL ? STORE_OK : STORE_INVALID;
     }
 }
 
+/*
+ * A pipeline, so that the cache misses of neighbouring commands overlap: a command is decoded and
+ * its slot asked for; APPLY_AHEAD commands later the slot is there and the entry it names is asked
+ * for; as much later again the entry is there and the command is applied, in order.
+ */
 void store_apply(struct store *store, struct store_apply_item *items, size_t count)
 {
+    struct prepared ring[APPLY_RING];
     ASSERT(!store->load.is_active);
     retire_list_collect(&store->retired, store->map, &store->slab);
-    for (size_t done = 0; done < count; done += APPLY_GROUP) {
-        size_t rest = count - done;
-        apply_group(store, items + done, rest < APPLY_GROUP ? rest : APPLY_GROUP);
+    for (size_t i = 0; i < count + 2 * (size_t)APPLY_AHEAD; i++) {
+        if (i < count) {
+            prepare(store, &items[i], &ring[i % APPLY_RING]);
+        }
+        if (i >= APPLY_AHEAD && i - APPLY_AHEAD < count) {
+            const struct prepared *next = &ring[(i - APPLY_AHEAD) % APPLY_RING];
+            if (next->is_valid) {
+                kv_map_prefetch_entry(store->map, next->key.hash);
+            }
+        }
+        if (i >= 2 * (size_t)APPLY_AHEAD) {
+            size_t now = i - 2 * (size_t)APPLY_AHEAD;
+            apply_one(store, &ring[now % APPLY_RING], &items[now]);
+        }
     }
 }
 
-/* --- looking
- * -------------------------------------------------------------------------------------- */
+/* --- looking --- */
 
 static struct kv_key key_of(const void *bytes, size_t size)
 {
@@ -284,7 +311,7 @@ enum store_result store_get(struct store *store, const void *key, size_t key_byt
     if (found == NULL) {
         return STORE_NOT_FOUND;
     }
-    *entry = describe_with_value(found);
+    *entry = describe(found);
     return STORE_OK;
 }
 
@@ -305,7 +332,7 @@ uint64_t store_digest_recompute(const struct store *store)
     uint64_t keys = 0;
     struct kv_walk walk = {0};
     for (const struct entry *entry; (entry = kv_map_walk(store->map, &walk)) != NULL; keys++) {
-        sum += entry_hash(entry);
+        sum += entry_contribution(entry, entry->bytes);
     }
     return store_digest_of(sum, keys);
 }
@@ -329,8 +356,7 @@ void store_housekeep(struct store *store)
     kv_map_step(store->map);
 }
 
-/* --- readers
- * -------------------------------------------------------------------------------------- */
+/* --- readers --- */
 
 struct store_reader {
     struct kv_map *map;
@@ -374,6 +400,6 @@ enum store_result store_reader_get(struct store_reader *reader, const void *key,
     if (found == NULL) {
         return STORE_NOT_FOUND;
     }
-    *entry = describe_with_value(found);
+    *entry = describe(found);
     return STORE_OK;
 }

@@ -101,6 +101,7 @@ static int close_entry(struct store *store)
     if (kv_map_find(store->map, &key, &place) != NULL) {
         return -EBADMSG; /* twice the same key */
     }
+    entry->contribution = entry_contribution(entry, entry->bytes);
     store_entry_publish(store, &place, key.hash, entry, NULL);
     store->load.entry = NULL;
     store->load.fixed_bytes = 0;

@@ -88,7 +88,8 @@ static inline size_t entry_block_bytes(const struct entry *entry)
 /* An entry for these sizes, its other fields still to be set. NULL: no memory. */
 MUST_USE struct entry *store_entry_alloc(struct store *store, uint32_t key_bytes,
                                          uint32_t value_bytes);
-/* Publishes a complete entry at place, in the place of `replaced` (NULL: none), and keeps the sums.
+/* Publishes a complete entry, contribution included, at place, in the place of `replaced` (NULL:
+ * none), and keeps the sums.
  */
 void store_entry_publish(struct store *store, const struct kv_place *place, uint64_t hash,
                          struct entry *entry, struct entry *replaced);

@@ -238,8 +238,7 @@ START_TEST(values_answered_outlive_later_items_of_the_batch)
 }
 END_TEST
 
-/* --- against a naive model
- * ------------------------------------------------------------------------ */
+/* --- against a naive model --- */
 
 enum { MODEL_KEYS = 3000 };
 
@@ -395,8 +394,7 @@ START_TEST(batches_of_any_size_give_the_same_state)
 }
 END_TEST
 
-/* --- digest
- * --------------------------------------------------------------------------------------- */
+/* --- digest --- */
 
 START_TEST(digest_sees_every_field_and_no_history)
 {
@@ -421,8 +419,7 @@ START_TEST(digest_sees_every_field_and_no_history)
 }
 END_TEST
 
-/* --- memory
- * --------------------------------------------------------------------------------------- */
+/* --- memory --- */
 
 static void put_number(struct driver *driver, uint64_t number, uint32_t value_bytes)
 {
@@ -447,11 +444,11 @@ START_TEST(updates_of_few_keys_hold_little_memory)
     struct driver driver;
     driver_init(&driver, 1, 1);
     struct store_stats stats;
-    for (uint64_t i = 0; i < 2000000; i++) {
+    for (uint64_t i = 0; i < 10000000; i++) {
         put_number(&driver, i % 1000, 64);
         if (i % 65536 == 0) {
             /* 1000 blocks of 128 bytes, a table of 1024 to 2048 slots, one batch of retired ones:
-             * far below the 2 MB that 16000 of the two million values would take. */
+             * far below what 2 MB, or 16000 of the ten million values, would take. */
             store_stats(driver.store, &stats);
             ck_assert_uint_lt(stats.bytes_held, (size_t)2 << 20);
         }

@@ -4,6 +4,7 @@
 #include <errno.h>
 
 #include "base/bytes.h"
+#include "store/store_state.h"
 #include "store_driver.h"
 #include "test_main.h"
 
@@ -260,6 +261,55 @@ START_TEST(every_flipped_bit_is_refused)
 }
 END_TEST
 
+static size_t write_entry(uint8_t *bytes, const char *key)
+{
+    bytes_store_u32(bytes, 1);
+    bytes_store_u32(bytes + 4, 0);
+    bytes_store_u64(bytes + 8, 1);
+    bytes_store_u64(bytes + 16, 1);
+    bytes_store_u64(bytes + 24, 1);
+    bytes[SNAPSHOT_ENTRY_BYTES] = (uint8_t)key[0];
+    return SNAPSHOT_ENTRY_BYTES + 1;
+}
+
+/* A header that agrees with whatever follows it: what a hostile writer would do. */
+static void write_header(uint8_t *bytes, size_t total, uint64_t keys, uint64_t sum)
+{
+    bytes_store_u64(bytes, SNAPSHOT_MAGIC);
+    bytes_store_u64(bytes + 8, total);
+    bytes_store_u64(bytes + 16, 1);
+    bytes_store_u64(bytes + 24, keys);
+    bytes_store_u64(bytes + 32, store_digest_of(sum, keys));
+    bytes_store_u64(bytes + SNAPSHOT_CHECK_OFFSET, hash_bytes(bytes, SNAPSHOT_CHECK_OFFSET));
+}
+
+static int load_keys(const char *keys, uint64_t distinct)
+{
+    uint8_t bytes[1024];
+    size_t size = SNAPSHOT_HEADER_BYTES;
+    uint64_t sum = 0;
+    for (; *keys != '\0'; keys++) {
+        struct entry entry = {.version = 1, .create_slot = 1, .modify_slot = 1, .key_bytes = 1};
+        sum += entry_contribution(&entry, (const uint8_t *)keys);
+        size += write_entry(bytes + size, keys);
+    }
+    write_header(bytes, size, distinct, sum);
+    struct store *store = driver_create_store();
+    int error = load(store, bytes, size, 1);
+    store_destroy(store);
+    return error;
+}
+
+START_TEST(a_key_that_comes_twice_is_refused)
+{
+    ck_assert_int_eq(load_keys("ab", 2), 0);
+    ck_assert_int_eq(load_keys("aab", 2), -EBADMSG);
+    ck_assert_int_eq(load_keys("aab", 3), -EBADMSG);
+    ck_assert_int_eq(load_keys("ab", 1), -EBADMSG);
+    ck_assert_int_eq(load_keys("ab", 3), -EBADMSG);
+}
+END_TEST
+
 START_TEST(arbitrary_bytes_are_refused)
 {
     struct prng prng;
@@ -272,7 +322,7 @@ START_TEST(arbitrary_bytes_are_refused)
     for (unsigned i = 0; i < 3000; i++) {
         size_t from = prng_below(&prng, image.size);
         size_t count = 1 + prng_below(&prng, 64);
-        uint8_t *damaged = malloc(image.size);
+        uint8_t *damaged = malloc(image.size + 1);
         memcpy(damaged, image.bytes, image.size);
         for (size_t at = from; at < image.size && at < from + count; at++) {
             damaged[at] = (uint8_t)prng_next(&prng);
@@ -291,4 +341,5 @@ TEST_MAIN("store/snapshot", loading_gives_the_state_at_begin,
           growth_and_total_replacement_during_the_walk_lose_nothing,
           what_is_preserved_is_given_back, the_empty_store_has_a_snapshot_too,
           a_loaded_store_goes_on_like_the_original, every_truncation_is_refused,
-          every_flipped_bit_is_refused, arbitrary_bytes_are_refused)
+          every_flipped_bit_is_refused, a_key_that_comes_twice_is_refused,
+          arbitrary_bytes_are_refused)

@@ -44,6 +44,9 @@ struct disk_ops {
     int (*remove)(void *self, const char *path);
     /* Makes creations, renames and removals in the directory durable (fsync of the directory). */
     int (*directory_sync)(void *self, const char *directory);
+    /* Bytes that can still be reserved in the directory's file system: what it has free and, where
+     * its files live in memory, no more than the memory there is. UINT64_MAX when unknown. */
+    uint64_t (*free_bytes)(void *self, const char *directory);
     /* Touches every page of [offset, offset + length) for writing, so that later stores do not
      * fault. */
     void (*prefault)(void *self, struct disk_file *file, size_t offset, size_t length);

@@ -12,9 +12,12 @@
 #include <sys/file.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
+#include <sys/statfs.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
+
+#define TMPFS_TYPE 0x01021994 /* linux/magic.h, TMPFS_MAGIC */
 
 #ifndef MADV_POPULATE_WRITE
 #define MADV_POPULATE_WRITE 23 /* Linux 5.14 */
@@ -208,6 +211,40 @@ static int file_directory_sync(void *self, const char *directory)
     return error;
 }
 
+/* Memory that can be had without swapping anything out, as the kernel estimates it. */
+static uint64_t available_memory(void)
+{
+    uint64_t kib = UINT64_MAX / 1024;
+    FILE *file = fopen("/proc/meminfo", "re");
+    char line[128];
+    while (file != NULL && fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "MemAvailable:", 13) == 0) {
+            kib = strtoull(line + 13, NULL, 10);
+            break;
+        }
+    }
+    if (file != NULL) {
+        (void)fclose(file);
+    }
+    return kib * 1024;
+}
+
+static uint64_t file_free_bytes(void *self, const char *directory)
+{
+    (void)self;
+    struct statfs stat;
+    if (statfs(directory, &stat) != 0) {
+        return UINT64_MAX;
+    }
+    uint64_t free_bytes = (uint64_t)stat.f_bavail * (uint64_t)stat.f_bsize;
+    if (stat.f_type != TMPFS_TYPE) {
+        return free_bytes;
+    }
+    /* A tmpfs may promise more than there is: taking it all would have the kernel kill somebody. */
+    uint64_t memory = available_memory();
+    return memory < free_bytes ? memory : free_bytes;
+}
+
 static void file_prefault(void *self, struct disk_file *file, size_t offset, size_t length)
 {
     (void)self;
@@ -238,6 +275,7 @@ struct disk *disk_file(void)
         .rename = file_rename,
         .remove = file_remove,
         .directory_sync = file_directory_sync,
+        .free_bytes = file_free_bytes,
         .prefault = file_prefault,
     };
     static struct disk disk = {.ops = &ops, .self = NULL};

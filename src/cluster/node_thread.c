@@ -156,9 +156,15 @@ static void idle(struct node_thread *node, uint64_t now_ns)
     if (now_ns - node->published_ns >= PUBLISH_INTERVAL_NS || node->published_ns == 0) {
         publish_view(node, now_ns);
     }
+    /* Until there is work or it is time: a look at the queues is a tenth of an empty turn, and on a
+     * shared CPU somebody else waits for this thread to get done with it. */
     uint64_t next_ns = replica_next_turn_ns(node->replica);
-    uint64_t patience_ns = next_ns > now_ns ? next_ns - now_ns : 0;
-    node->parks += idle_strategy_idle(&node->idle, has_work, node, patience_ns);
+    bool has_parked = false;
+    while (now_ns < next_ns && !has_parked && !has_work(node)) {
+        has_parked = idle_strategy_idle(&node->idle, has_work, node, next_ns - now_ns);
+        node->parks += has_parked;
+        now_ns = time_source_now_ns();
+    }
 }
 
 static void *run(void *argument)

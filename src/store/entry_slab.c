@@ -128,8 +128,8 @@ static void free_huge(struct entry_slab *slab, void *block)
     pages_unmap(huge, huge->bytes);
 }
 
-/* Chunks grow with the slab, a quarter at a time: a small store stays small, a large one gets huge
- * pages. What is left of the old chunk is less than one block and is let go. */
+/* Chunks grow with the slab, a quarter at a time. What is left of the old chunk is less than one
+ * block and is let go. */
 static int add_chunk(struct entry_slab *slab, size_t block_bytes)
 {
     size_t bytes = slab->bytes_held / 4;
@@ -142,6 +142,9 @@ static int add_chunk(struct entry_slab *slab, size_t block_bytes)
     struct slab_chunk *chunk = pages_map(bytes);
     if (chunk == NULL) {
         return -1;
+    }
+    if (slab->chunks != NULL) { /* carved up, so touched nearly everywhere */
+        pages_offer_huge(slab->chunks, slab->chunks->bytes);
     }
     chunk->bytes = bytes;
     chunk->next = slab->chunks;

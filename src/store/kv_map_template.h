@@ -43,12 +43,16 @@
  * moves, miss in the old one; and leaving moved entries in the old table, to make that order work,
  * would leave dangling addresses in it once they are replaced.
  *
- * [M4] No loop without end: a table always has EMPTY slots. Growth starts when 3/4 are used up; the
- * new table starts at most 3/8 full and at least half as large as the old, and each key inserted
- * moves at least MOVE_PER_KEY slots, so the move ends before the new table can reach 3/4 itself:
- * capacity / 8 inserts <= 3/8 of half the capacity.
+ * [M4] No loop without end: a table always has EMPTY slots. When 5/8 of the slots are used up, the
+ * next table is mapped and its pages touched bit by bit, TOUCH_AT_ONCE bytes for each portion of
+ * KEYS_AT_ONCE keys: at most 1/16 and three portions more are used up until it is ready and the
+ * move begins. It is made at least half as large as the old one, and large enough to start little
+ * more than 3/8 full. Each key inserted moves MOVE_PER_KEY slots: an eighth of the old capacity in
+ * inserts, at most a quarter of the new, so the move ends with the new table 5/8 full or hardly
+ * more. map_balance checks for 7/8.
  *
- * Growing, shrinking and getting rid of tombstones are one operation; only the new size differs.
+ * Growing, shrinking and getting rid of tombstones are one operation; only the new size differs. No
+ * step of it takes longer than some tens of microseconds.
  */
 #include "store/kv_map.h"
 
@@ -64,13 +68,15 @@
 
 enum {
     CAPACITY_MIN = 1024,
-    MOVE_PER_KEY = 8,
-    MOVE_AT_ONCE = 256,  /* inserts run up a debt and pay it in portions worth prefetching for */
-    MOVE_PER_STEP = 512, /* slots; about 10 us */
-    MOVE_GROUP = 32,     /* prefetched together */
-    PREFETCH_PROBES = 8, /* a line of slots */
-    WALK_PREFETCH = 8,   /* slots ahead */
-    SPARSE_BELOW = 16,
+    SPARSE_BELOW = 16,      /* shrink when fewer than a sixteenth of the slots are live */
+    KEYS_AT_ONCE = 32,      /* keys inserted or removed between two portions of work on growth */
+    MOVE_PER_KEY = 8,       /* slots */
+    MOVE_PER_STEP = 512,    /* slots; about 10 us */
+    MOVE_GROUP = 32,        /* slots prefetched together */
+    PREFETCH_PROBES = 8,    /* a line of slots */
+    WALK_PREFETCH = 8,      /* slots ahead */
+    TOUCH_AT_ONCE = 8192,   /* bytes */
+    REAP_AT_ONCE = 1 << 18, /* bytes */
 };
 
 struct kv_table {
@@ -92,9 +98,11 @@ struct kv_table {
 struct kv_map {
     _Alignas(CACHELINE_PAIR) MAP_WORD(struct kv_table *) first; /* where readers start */
     _Alignas(CACHELINE_PAIR) struct kv_table *newest;
+    struct kv_table *coming;  /* not yet all touched, unknown to readers; or NULL */
+    size_t coming_touched;    /* bytes of it */
     struct kv_table *dropped; /* oldest first */
     uint64_t keys;
-    uint64_t owed;           /* slots to move, for keys inserted and removed while growing */
+    uint64_t owed; /* keys inserted and removed since the last portion of work on growth */
     uint64_t capacity_floor; /* never smaller than made for */
     size_t bytes;            /* of all tables, dropped ones included */
     struct map_reclaim reclaim;
@@ -233,7 +241,7 @@ static void map_reap(struct kv_map *map)
     if (table == NULL || !kv_map_grace_is_over(table->grace)) {
         return;
     }
-    size_t slice = table->bytes < PAGES_HUGE ? table->bytes : PAGES_HUGE;
+    size_t slice = table->bytes < REAP_AT_ONCE ? table->bytes : REAP_AT_ONCE;
     table->bytes -= slice;
     map->bytes -= slice;
     pages_unmap(table->pages + table->bytes, slice);
@@ -244,20 +252,49 @@ static void map_reap(struct kv_map *map)
     }
 }
 
-static void map_begin_growth(struct kv_map *map)
+/* Too full, of entries and tombstones; or far too large for what is left in it. */
+static bool map_wants_another_table(const struct kv_map *map)
 {
-    struct kv_table *old = map->newest;
-    uint64_t capacity = capacity_for(old->live, 3, (old->mask + 1) / 2);
-    struct kv_table *table = table_create(capacity, old->sequence + 1);
-    ASSERT(table != NULL); /* out of memory: stops the process, see store_apply */
-    map->bytes += table->bytes;
-    map->newest = table;
-    map->owed = 0;
-    /* release: pairs with kv_map_reader_find [M3]; the new table's fields are visible */
-    MAP_PUBLISH(&old->next, table);
+    uint64_t capacity = map->newest->mask + 1;
+    return map->newest->used * 8 > capacity * 5 ||
+           (capacity > map->capacity_floor && map->newest->live * SPARSE_BELOW < capacity);
 }
 
-static void map_end_growth(struct kv_map *map)
+static void map_begin_touching(struct kv_map *map)
+{
+    const struct kv_table *old = map->newest;
+    uint64_t capacity = old->mask + 1;
+    uint64_t live_then = old->live + capacity / 16; /* at most, [M4] */
+    uint64_t least = capacity / 2 < map->capacity_floor ? map->capacity_floor : capacity / 2;
+    map->coming = table_create(capacity_for(live_then, 3, least), old->sequence + 1);
+    ASSERT(map->coming != NULL); /* out of memory: stops the process, see store_apply */
+    map->coming_touched = 0;
+    map->bytes += map->coming->bytes;
+}
+
+static void map_begin_moving(struct kv_map *map)
+{
+    struct kv_table *old = map->newest;
+    map->newest = map->coming;
+    map->coming = NULL;
+    pages_offer_huge(map->newest->pages, map->newest->bytes);
+    /* release: pairs with kv_map_reader_find [M3]; the new table's fields are visible */
+    MAP_PUBLISH(&old->next, map->newest);
+}
+
+static void map_touch(struct kv_map *map)
+{
+    struct kv_table *table = map->coming;
+    size_t rest = table->bytes - map->coming_touched;
+    size_t part = rest < TOUCH_AT_ONCE ? rest : TOUCH_AT_ONCE;
+    pages_touch(table->pages + map->coming_touched, part);
+    map->coming_touched += part;
+    if (part == rest) {
+        map_begin_moving(map);
+    }
+}
+
+static void map_end_moving(struct kv_map *map)
 {
     struct kv_table *old = map_first(map);
     /* release: pairs with kv_map_reader_find [M3] */
@@ -311,46 +348,38 @@ static void map_move(struct kv_map *map, uint64_t slots)
     for (uint64_t done = 0; old != map->newest && done < slots; done += MOVE_GROUP) {
         move_group(map, old);
         if (old->moved > old->mask) {
-            map_end_growth(map);
+            map_end_moving(map);
             return;
         }
     }
 }
 
-/* Too full, of entries and tombstones; or far too large for what is left in it. */
-static bool map_wants_another_table(const struct kv_map *map)
+/* A portion of whatever is to be done about the table's size. */
+static void map_resize(struct kv_map *map, uint64_t slots)
 {
-    uint64_t capacity = map->newest->mask + 1;
-    return map->newest->used * 4 > capacity * 3 ||
-           (capacity > map->capacity_floor && map->newest->live * SPARSE_BELOW < capacity);
+    if (map_first(map) != map->newest) {
+        map_move(map, slots);
+    } else if (map->coming != NULL) {
+        map_touch(map);
+    } else if (map_wants_another_table(map)) {
+        map_begin_touching(map);
+    }
+    map_reap(map);
 }
 
 /* After each key inserted or removed: the balance of [M4]. */
 static void map_balance(struct kv_map *map)
 {
-    if (LIKELY(map_first(map) == map->newest)) {
-        if (UNLIKELY(map_wants_another_table(map))) {
-            map_begin_growth(map);
-        }
-        return;
-    }
-    ASSERT(map->newest->used * 8 <= (map->newest->mask + 1) * 7); /* [M4], with room to spare */
-    map->owed += MOVE_PER_KEY;
-    if (map->owed >= MOVE_AT_ONCE) {
+    if (UNLIKELY(++map->owed == KEYS_AT_ONCE)) {
+        ASSERT(map->newest->used * 8 <= (map->newest->mask + 1) * 7); /* [M4], with room to spare */
         map->owed = 0;
-        map_move(map, MOVE_AT_ONCE);
-        map_reap(map);
+        map_resize(map, (uint64_t)KEYS_AT_ONCE * MOVE_PER_KEY);
     }
 }
 
 void kv_map_step(struct kv_map *map)
 {
-    if (map_first(map) != map->newest) {
-        map_move(map, MOVE_PER_STEP);
-    } else if (map_wants_another_table(map)) {
-        map_begin_growth(map);
-    }
-    map_reap(map);
+    map_resize(map, MOVE_PER_STEP);
 }
 
 /* --- the writer's calls --- */
@@ -367,6 +396,7 @@ int kv_map_create(struct kv_map **out, uint64_t expected_keys)
         free(map);
         return -ENOMEM;
     }
+    pages_populate(map->newest->pages, map->newest->bytes);
     map->bytes = map->newest->bytes;
     map->capacity_floor = map->newest->mask + 1;
     MAP_PUBLISH(&map->first, map->newest);
@@ -376,6 +406,10 @@ int kv_map_create(struct kv_map **out, uint64_t expected_keys)
 
 static void map_drop_from(struct kv_map *map, struct kv_table *table)
 {
+    if (map->coming != NULL) {
+        map_drop(map, map->coming);
+        map->coming = NULL;
+    }
     while (table != NULL) {
         struct kv_table *next = MAP_LOAD_OWN(&table->next);
         map_drop(map, table);
@@ -402,6 +436,7 @@ void kv_map_reset(struct kv_map *map, uint64_t expected_keys)
     struct kv_table *table =
         table_create(capacity_for(expected_keys, 5, 0), map->newest->sequence + 1);
     ASSERT(table != NULL); /* out of memory: stops the process, see store_apply */
+    pages_populate(table->pages, table->bytes);
     struct kv_table *old = map_first(map);
     map->bytes += table->bytes;
     /* release: pairs with kv_map_reader_find */
@@ -525,7 +560,7 @@ struct entry *kv_map_walk(const struct kv_map *map, struct kv_walk *walk)
 
 const struct entry *kv_map_reader_find(const struct kv_map *map, const struct kv_key *key)
 {
-    /* acquire: pairs with map_end_growth, kv_map_reset, kv_map_create [M3] */
+    /* acquire: pairs with map_end_moving, kv_map_reset, kv_map_create [M3] */
     const struct kv_table *table = MAP_LOAD(&map->first);
     do { /* one round, two while the table grows */
         uint64_t index;
@@ -533,7 +568,7 @@ const struct entry *kv_map_reader_find(const struct kv_map *map, const struct kv
         if (entry != NULL) {
             return entry;
         }
-        /* acquire: pairs with map_begin_growth [M3] */
+        /* acquire: pairs with map_begin_moving [M3] */
         table = MAP_LOAD(&table->next);
     } while (table != NULL);
     return NULL;

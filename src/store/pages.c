@@ -5,8 +5,6 @@
 
 #include "base/bytes.h"
 
-#define PAGES_SMALL ((size_t)4096)
-
 size_t pages_round(size_t size)
 {
     return bytes_align_up(size, size >= PAGES_HUGE ? PAGES_HUGE : PAGES_SMALL);
@@ -26,8 +24,6 @@ void *pages_map(size_t size)
     size_t before = (size_t)(-(uintptr_t)base & (PAGES_HUGE - 1));
     pages_unmap(base, before);
     pages_unmap(base + before + size, slack - before);
-    /* Advice only: without huge pages everything still works, slower. */
-    (void)madvise(base + before, size, MADV_HUGEPAGE);
     return base + before;
 }
 
@@ -36,4 +32,26 @@ void pages_unmap(void *pages, size_t size)
     if (pages != NULL && size > 0) {
         ASSERT(munmap(pages, size) == 0);
     }
+}
+
+/* Advice only: without huge pages everything works, slower. */
+void pages_offer_huge(void *pages, size_t size)
+{
+    if (size >= PAGES_HUGE) {
+        (void)madvise(pages, size, MADV_HUGEPAGE);
+    }
+}
+
+void pages_touch(void *pages, size_t size)
+{
+    volatile uint8_t *page = pages;
+    for (size_t at = 0; at < size; at += PAGES_SMALL) {
+        page[at] = 0;
+    }
+}
+
+void pages_populate(void *pages, size_t size)
+{
+    pages_offer_huge(pages, size);
+    pages_touch(pages, size);
 }

@@ -1,14 +1,19 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/environment.h"
 
+#include <errno.h>
+#include <fts.h>
 #include <inttypes.h>
 #include <linux/magic.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/statfs.h>
 #include <sys/utsname.h>
 
+#include "bench/units.h"
 #include "queue/idle_strategy.h"
 
 #define STEAL_NOTICEABLE 0.005 /* of all CPU time */
@@ -103,7 +108,23 @@ static void read_hypervisor(struct environment *environment, bool is_flagged)
     }
 }
 
+#define SHM_DIRECTORY "/dev/shm"
+
 /* The file system of the directory or, while it does not exist, of the nearest one above it. */
+static bool find_file_system(const char *directory, struct statfs *info)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s", directory == NULL ? SHM_DIRECTORY : directory);
+    while (statfs(path, info) != 0) {
+        char *slash = strrchr(path, '/');
+        if (slash == NULL || slash[1] == '\0') {
+            return statfs(slash == NULL ? "." : "/", info) == 0;
+        }
+        slash[slash == path ? 1 : 0] = '\0'; /* the root stays */
+    }
+    return true;
+}
+
 static void read_file_system(struct environment *environment, const char *directory)
 {
     static const struct {
@@ -117,23 +138,10 @@ static void read_file_system(struct environment *environment, const char *direct
                  {BTRFS_SUPER_MAGIC, "btrfs"},
                  {OVERLAYFS_SUPER_MAGIC, "overlay"},
                  {NFS_SUPER_MAGIC, "nfs"}};
-    char path[4096];
-    (void)snprintf(path, sizeof path, "%s", directory == NULL ? "/dev/shm" : directory);
     struct statfs info;
-    while (statfs(path, &info) != 0) {
-        char *slash = strrchr(path, '/');
-        if (slash == path) {
-            slash++; /* the root stays */
-        }
-        if (slash == NULL || *slash == '\0') {
-            (void)snprintf(path, sizeof path, "%s", slash == NULL ? "." : "/");
-            if (statfs(path, &info) != 0) {
-                (void)snprintf(environment->wal_fs, sizeof environment->wal_fs, "unknown");
-                return;
-            }
-            break;
-        }
-        *slash = '\0';
+    if (!find_file_system(directory, &info)) {
+        (void)snprintf(environment->wal_fs, sizeof environment->wal_fs, "unknown");
+        return;
     }
     (void)snprintf(environment->wal_fs, sizeof environment->wal_fs, "type 0x%lx",
                    (unsigned long)info.f_type);
@@ -142,6 +150,80 @@ static void read_file_system(struct environment *environment, const char *direct
             (void)snprintf(environment->wal_fs, sizeof environment->wal_fs, "%s", KNOWN[i].name);
         }
     }
+}
+
+/* What the files below a directory occupy. */
+static uint64_t occupied_bytes(const char *directory)
+{
+    char path[4096];
+    (void)snprintf(path, sizeof path, "%s", directory);
+    char *roots[] = {path, NULL};
+    FTS *walk = fts_open(roots, FTS_PHYSICAL | FTS_NOCHDIR, NULL);
+    uint64_t bytes = 0;
+    if (walk == NULL) {
+        return 0;
+    }
+    for (const FTSENT *entry = fts_read(walk); entry != NULL; entry = fts_read(walk)) {
+        bytes += entry->fts_info == FTS_F ? (uint64_t)entry->fts_statp->st_blocks * 512 : 0;
+    }
+    (void)fts_close(walk);
+    return bytes;
+}
+
+static uint64_t available_memory(void)
+{
+    char line[128];
+    uint64_t kibibytes = UINT64_MAX / 1024;
+    FILE *file = fopen("/proc/meminfo", "re");
+    if (file == NULL) {
+        return UINT64_MAX;
+    }
+    while (fgets(line, sizeof line, file) != NULL) {
+        if (strncmp(line, "MemAvailable:", 13) == 0) {
+            kibibytes = strtoull(line + 13, NULL, 10);
+        }
+    }
+    (void)fclose(file);
+    return kibibytes * 1024;
+}
+
+int environment_judge_space(const char *place, uint64_t needed_bytes, uint64_t free_bytes,
+                            uint64_t free_memory, struct problem *problem)
+{
+    const char *advice = "use a smaller --segment-size or fewer --segments";
+    if (needed_bytes > free_bytes) {
+        (void)problem_set(problem,
+                          "%s has %s free, the logs need %s; %s, or enlarge it: "
+                          "mount -o remount,size=... %s",
+                          place, units_bytes(free_bytes).text, units_bytes(needed_bytes).text,
+                          advice, place);
+        return -ENOSPC;
+    }
+    if (needed_bytes > free_memory) {
+        (void)problem_set(
+            problem, "%s lives in memory, of which %s are left, and the logs need %s; %s", place,
+            units_bytes(free_memory).text, units_bytes(needed_bytes).text, advice);
+        return -ENOSPC;
+    }
+    return 0;
+}
+
+int environment_check_space(const char *wal_directory, uint64_t needed_bytes,
+                            struct problem *problem)
+{
+    struct statfs info;
+    if (!find_file_system(wal_directory, &info)) {
+        return 0; /* opening the cluster will say why */
+    }
+    uint64_t there = wal_directory == NULL ? 0 : occupied_bytes(wal_directory);
+    uint64_t needed = needed_bytes > there ? needed_bytes - there : 0;
+    bool is_memory = (long)info.f_type == TMPFS_MAGIC || (long)info.f_type == RAMFS_MAGIC;
+    /* A tmpfs without a limit says that it has no blocks. */
+    bool is_limited = info.f_blocks > 0;
+    return environment_judge_space(wal_directory == NULL ? SHM_DIRECTORY : wal_directory, needed,
+                                   is_limited ? (uint64_t)info.f_bavail * (uint64_t)info.f_bsize
+                                              : UINT64_MAX,
+                                   is_memory ? available_memory() : UINT64_MAX, problem);
 }
 
 static void warn_of_threads(struct environment *environment, const struct environment_plan *plan)

@@ -10,6 +10,7 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "bench/problem.h"
 #include "bench/process.h"
 
 #define ENVIRONMENT_MAX_WARNINGS 16
@@ -44,6 +45,17 @@ void environment_read(struct environment *environment, const struct environment_
 void environment_check_steal(struct environment *environment,
                              const struct process_machine_time *before,
                              const struct process_machine_time *after);
+/*
+ * Whether the logs will fit, decided before a byte is written: 0, or -ENOSPC with the problem told.
+ * The file system must have the room, and where it is tmpfs the machine must have the memory too: a
+ * tmpfs as large as the memory would grow until the kernel kills somebody. Room that logs in the
+ * directory have already is not asked for again.
+ */
+MUST_USE int environment_check_space(const char *wal_directory, uint64_t needed_bytes,
+                                     struct problem *problem);
+/* The same judgement on given figures; UINT64_MAX: not known, or no limit. */
+MUST_USE int environment_judge_space(const char *place, uint64_t needed_bytes, uint64_t free_bytes,
+                                     uint64_t free_memory, struct problem *problem);
 /* A warning that --strict-env refuses. */
 bool environment_is_strictly_bad(const struct environment *environment);
 

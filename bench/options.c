@@ -129,7 +129,7 @@ static const struct rule RULES[] = {
      "flush each batch to the disk before\nanswering (none)", NULL, NULL, NULL},
     {"segment-size", SIZE, MEMBER(segment_bytes), 1 << 20, 1 << 30, "SIZE",
      "of a log segment, a power of two (64m)", NULL, NULL, NULL},
-    {"segments", COUNT, MEMBER(segments), 4, 65536, "N", "reserved by each node (8)", NULL, NULL,
+    {"segments", COUNT, MEMBER(segments), 4, 4096, "N", "reserved by each node (8)", NULL, NULL,
      NULL},
 
     {"clients", COUNT, MEMBER(clients), 1, LOAD_MAX_CLIENTS, "N", "client threads (1)", NULL, NULL,
@@ -359,17 +359,18 @@ static int check_crashes(const struct options *options, struct problem *problem)
     }
     for (size_t i = 0; i < plan->count; i++) {
         const struct fault_spec *fault = &plan->faults[i];
+        struct fault_plan alone = {.faults = {*fault}, .count = 1};
+        char text[FAULTS_TEXT];
+        faults_print(&alone, text);
         if (fault->node != FAULTS_LEADER && fault->node >= options->nodes) {
-            return problem_set(problem,
-                               "--crash %" PRIu32 "@...: there is no such node; use 0 to %" PRIu64,
-                               fault->node, options->nodes - 1);
+            return problem_set(problem, "--crash %.60s: there is no such node; use 0 to %" PRIu64,
+                               text, options->nodes - 1);
         }
         if (options->duration_ns != 0 && fault->at_ns >= options->duration_ns) {
             return problem_set(problem,
-                               "--crash ...@%s: the window is over after %s; a longer --duration, "
+                               "--crash %.60s: the window is over after %s; a longer --duration, "
                                "or an earlier crash",
-                               units_exact_duration(fault->at_ns).text,
-                               units_exact_duration(options->duration_ns).text);
+                               text, units_exact_duration(options->duration_ns).text);
         }
     }
     return 0;

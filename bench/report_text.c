@@ -28,11 +28,11 @@ static void write_head(const struct report *report, FILE *to)
     workload_print_mix(&options->mix, mix);
     workload_print_distribution(&options->distribution, distribution);
     label(to, "load");
-    (void)fprintf(to, "%" PRIu64 " client%s x %" PRIu64 " in flight, %s, %s of %s keys\n",
-                  options->clients, plural(options->clients), options->depth, mix, distribution,
+    (void)fprintf(to, "%" PRIu64 " client%s x %" PRIu64 " in flight, %s of %s keys\n",
+                  options->clients, plural(options->clients), options->depth, distribution,
                   units_grouped(options->keys).text);
     label(to, "");
-    (void)fprintf(to, "keys of %s, values of %s\n", units_bytes(options->key_bytes).text,
+    (void)fprintf(to, "%s, keys of %s, values of %s\n", mix, units_bytes(options->key_bytes).text,
                   units_bytes(options->value_bytes).text);
     label(to, "machine");
     (void)fprintf(to, "%s, %" PRIu32 " CPU%s, %s\n", environment->cpu_model, environment->cpus,
@@ -54,10 +54,12 @@ static void write_throughput(const struct report *report, FILE *to)
     if (counters->wrong > 0) {
         (void)fprintf(to, ", %s WRONG", units_grouped(counters->wrong).text);
     }
-    if (counters->lost_cas > 0) {
-        (void)fprintf(to, ", %s lost cas", units_grouped(counters->lost_cas).text);
-    }
     (void)fputc('\n', to);
+    if (counters->lost_cas > 0) {
+        label(to, "");
+        (void)fprintf(to, "%s compare-and-set%s lost to another write\n",
+                      units_grouped(counters->lost_cas).text, plural(counters->lost_cas));
+    }
     if (counters->refused > 0) {
         label(to, "");
         (void)fprintf(to, "full queues put %s submission%s off\n",
@@ -120,11 +122,11 @@ static void write_cluster(const struct report *report, FILE *to)
     label(to, "");
     (void)fprintf(to, "%s slots", units_grouped(cluster->slots_committed).text);
     if (cluster->totals.batches > 0) {
-        (void)fprintf(to, ", %.1f in a batch",
+        (void)fprintf(to, ", %.1f a batch",
                       (double)cluster->totals.slots_proposed / (double)cluster->totals.batches);
     }
     (void)fprintf(to, ", %s messages, %s replicated\n",
-                  units_grouped(cluster->totals.messages_sent).text,
+                  units_rate((double)cluster->totals.messages_sent).text,
                   units_bytes(cluster->totals.bytes_replicated).text);
     if (cluster->was_quiet) {
         label(to, "");
@@ -132,6 +134,47 @@ static void write_cluster(const struct report *report, FILE *to)
                       cluster->are_equal ? "all stores equal" : "STORES DIFFER",
                       units_grouped(cluster->digest_slot).text, cluster->digest);
     }
+}
+
+/* The longest silence after the crash. It is the crash's own if it began with it; a later one, as
+ * when a node comes back, is told with its time. */
+static void write_gap(const struct fault_result *result, FILE *to)
+{
+    const struct gap *gap = &result->gap;
+    uint64_t length_ns = gap->end_ns - gap->start_ns;
+    if (length_ns == 0) {
+        (void)fputs("no gap in service of 1 ms or more\n", to);
+    } else if (gap->is_open) {
+        (void)fprintf(to, "service silent for %s, to the end of what was measured\n",
+                      units_duration((double)length_ns).text);
+    } else if (gap->start_ns <= result->crashed_ns + 2 * GAPS_STEP_NS) {
+        uint64_t resumed_ns =
+            gap->end_ns > result->crashed_ns ? gap->end_ns - result->crashed_ns : 0;
+        (void)fprintf(to, "service silent for %s, ", units_duration((double)length_ns).text);
+        (void)fprintf(to, "resumed after %s\n", units_duration((double)resumed_ns).text);
+    } else {
+        (void)fprintf(to, "service went on; longest silence %s, ",
+                      units_duration((double)length_ns).text);
+        (void)fprintf(to, "at %s\n", units_duration((double)gap->start_ns).text);
+    }
+}
+
+static void write_comeback(const struct fault_result *result, uint64_t window_ns, FILE *to)
+{
+    label(to, "");
+    if (result->restarted_ns == UINT64_MAX) {
+        (void)fprintf(to, "n%d not restarted: %s\n", result->node,
+                      result->restart_status == SYNOD_OK ? "the window was over before"
+                                                         : result->problem.text);
+        return;
+    }
+    (void)fprintf(to, "n%d back at %s, ", result->node,
+                  units_duration((double)result->restarted_ns).text);
+    bool is_behind = result->caught_up_ns == UINT64_MAX;
+    uint64_t until = is_behind ? window_ns : result->caught_up_ns;
+    until = until > result->restarted_ns ? until - result->restarted_ns : 0;
+    (void)fprintf(to, "%s %s\n", is_behind ? "still behind after" : "caught up in",
+                  units_duration((double)until).text);
 }
 
 static void write_fault(const struct fault_result *result, uint64_t window_ns, FILE *to)
@@ -148,38 +191,14 @@ static void write_fault(const struct fault_result *result, uint64_t window_ns, F
     }
     (void)fprintf(to, "%sn%d at %s: ", result->was_leader ? "leader " : "", result->node,
                   units_duration((double)result->crashed_ns).text);
-    uint64_t gap_ns = result->gap.end_ns - result->gap.start_ns;
-    if (gap_ns == 0) {
-        (void)fputs("no gap in service of 1 ms or more\n", to);
-    } else if (result->gap.is_open) {
-        (void)fprintf(to, "service silent for %s, to the end of what was measured\n",
-                      units_duration((double)gap_ns).text);
-    } else {
-        double resumed_ns = (double)result->gap.end_ns - (double)result->crashed_ns;
-        (void)fprintf(to, "service silent for %s, resumed after ",
-                      units_duration((double)gap_ns).text);
-        (void)fprintf(to, "%s\n", units_duration(resumed_ns > 0 ? resumed_ns : 0).text);
-    }
+    write_gap(result, to);
     label(to, "");
     if (result->elected >= 0) {
         (void)fprintf(to, "n%d elected after %s, ", result->elected,
                       units_duration((double)(result->elected_ns - result->crashed_ns)).text);
     }
     (void)fprintf(to, "%" PRIu64 " outcome%s unknown\n", result->unknown, plural(result->unknown));
-    label(to, "");
-    if (result->restarted_ns == UINT64_MAX) {
-        bool is_broken = result->restart_status != SYNOD_OK;
-        (void)fprintf(to, "n%d not restarted: %s\n", result->node,
-                      is_broken ? result->problem.text : "the window was over before");
-        return;
-    }
-    (void)fprintf(to, "n%d back at %s, ", result->node,
-                  units_duration((double)result->restarted_ns).text);
-    uint64_t until = result->caught_up_ns == UINT64_MAX ? window_ns : result->caught_up_ns;
-    until = until > result->restarted_ns ? until - result->restarted_ns : 0;
-    (void)fprintf(to, "%s %s\n",
-                  result->caught_up_ns == UINT64_MAX ? "still behind after" : "caught up in",
-                  units_duration((double)until).text);
+    write_comeback(result, window_ns, to);
 }
 
 static void write_threads(const struct report *report, FILE *to)

@@ -101,12 +101,12 @@ static void cluster_options(const struct options *options, const struct placemen
     cluster->window_slots = window_slots(options);
     cluster->election_timeout_ns = options->election_timeout_ns;
     cluster->seed = options->seed;
-    if (options->key_bytes > cluster->max_key_bytes) {
-        cluster->max_key_bytes = (uint32_t)options->key_bytes;
-    }
-    if (options->value_bytes > cluster->max_value_bytes) {
-        cluster->max_value_bytes = (uint32_t)options->value_bytes;
-    }
+    cluster->max_in_flight =
+        options->depth > LOAD_PRELOAD_MIN ? (uint32_t)options->depth : LOAD_PRELOAD_MIN;
+    /* Lanes are sized by the largest command: no larger than what will come, so that they stay in
+     * the caches and small segments will do. */
+    cluster->max_key_bytes = (uint32_t)options->key_bytes;
+    cluster->max_value_bytes = (uint32_t)options->value_bytes;
     if (options->batch > 0) {
         cluster->batch_slots = (uint32_t)options->batch;
     }
@@ -131,6 +131,11 @@ static enum synod_status open_target(const struct options *options,
             (void)problem_set(problem, "%s", synod_status_text(status));
         }
         return status;
+    }
+    uint64_t needed = options->nodes * options->segments * options->segment_bytes;
+    const char *directory = options->wal_directory[0] == '\0' ? NULL : options->wal_directory;
+    if (environment_check_space(directory, needed, problem) != 0) {
+        return SYNOD_NO_SPACE;
     }
     struct synod_options cluster;
     cluster_options(options, placement, PRIORITIES, &cluster);

@@ -125,7 +125,7 @@ static void write_cluster(const struct report *report, FILE *to)
         (void)fprintf(to, ", %.1f a batch",
                       (double)cluster->totals.slots_proposed / (double)cluster->totals.batches);
     }
-    (void)fprintf(to, ", %s messages, %s replicated\n",
+    (void)fprintf(to, ", %s messages, %s copied\n",
                   units_rate((double)cluster->totals.messages_sent).text,
                   units_bytes(cluster->totals.bytes_replicated).text);
     if (cluster->was_quiet) {

@@ -6,58 +6,156 @@
 #include <stdatomic.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
+#include "base/bytes.h"
+#include "base/crc32c.h"
 #include "base/prng.h"
 #include "base/time_source.h"
+#include "wal/disk_file.h"
 
 #define ID_FILE_BYTES 4096
+#define ID_MAGIC      UINT64_C(0x31444953594e4f44) /* "DONYSID1" */
+#define ID_VERSION    1
+
+enum { AT_MAGIC = 0, AT_VERSION = 8, AT_CHECKSUM = 12, AT_ID = 16, AT_SHAPE = 24, AT_END = 56 };
+
+/* ---- cluster.id ---- */
 
 static uint64_t draw_id(void)
 {
+    static _Atomic uint64_t drawn;
     struct prng prng;
-    prng_init(&prng, time_source_wall_ns() ^ ((uint64_t)getpid() << 40));
+    /* relaxed: only has to differ from the other draws of this process */
+    uint64_t turn = atomic_fetch_add_explicit(&drawn, 1, memory_order_relaxed);
+    prng_init(&prng, time_source_wall_ns() ^ ((uint64_t)getpid() << 40) ^ (turn << 56));
     return prng_next(&prng) | 1;
 }
 
-static int read_or_draw_id(struct run_directory *directory, struct disk *disk)
+static void write_record(uint8_t *bytes, uint64_t id, const struct run_shape *shape)
+{
+    memset(bytes + AT_SHAPE, 0, AT_END - AT_SHAPE);
+    bytes_store_u32(bytes + AT_VERSION, ID_VERSION);
+    bytes_store_u64(bytes + AT_ID, id);
+    bytes_store_u32(bytes + AT_SHAPE, shape->nodes);
+    bytes_store_u32(bytes + AT_SHAPE + 4, shape->phase1_quorum);
+    bytes_store_u32(bytes + AT_SHAPE + 8, shape->phase2_quorum);
+    bytes_store_u32(bytes + AT_SHAPE + 12, shape->max_key_bytes);
+    bytes_store_u32(bytes + AT_SHAPE + 16, shape->max_value_bytes);
+    bytes_store_u32(bytes + AT_CHECKSUM, crc32c(0, bytes + AT_ID, AT_END - AT_ID));
+    bytes_store_u64(bytes + AT_MAGIC, ID_MAGIC);
+}
+
+static int read_record(const uint8_t *bytes, uint64_t *id, struct run_shape *shape)
+{
+    bool is_intact =
+        bytes_load_u64(bytes + AT_MAGIC) == ID_MAGIC &&
+        bytes_load_u32(bytes + AT_CHECKSUM) == crc32c(0, bytes + AT_ID, AT_END - AT_ID);
+    if (!is_intact) {
+        return -EBADMSG;
+    }
+    if (bytes_load_u32(bytes + AT_VERSION) != ID_VERSION) {
+        return -EPROTONOSUPPORT;
+    }
+    *id = bytes_load_u64(bytes + AT_ID);
+    *shape = (struct run_shape){
+        .nodes = bytes_load_u32(bytes + AT_SHAPE),
+        .phase1_quorum = bytes_load_u32(bytes + AT_SHAPE + 4),
+        .phase2_quorum = bytes_load_u32(bytes + AT_SHAPE + 8),
+        .max_key_bytes = bytes_load_u32(bytes + AT_SHAPE + 12),
+        .max_value_bytes = bytes_load_u32(bytes + AT_SHAPE + 16),
+    };
+    return 0;
+}
+
+/* Whether logs written under `held` mean the same under `asked`. */
+static bool is_shape_good_for(const struct run_shape *asked, const struct run_shape *held)
+{
+    return asked->nodes == held->nodes && asked->phase1_quorum == held->phase1_quorum &&
+           asked->phase2_quorum == held->phase2_quorum &&
+           asked->max_key_bytes >= held->max_key_bytes &&
+           asked->max_value_bytes >= held->max_value_bytes;
+}
+
+static int write_file(struct run_directory *directory, struct disk *disk, const char *path)
+{
+    char unfinished[RUN_DIRECTORY_BYTES + 20];
+    (void)snprintf(unfinished, sizeof unfinished, "%s.new", path);
+    struct disk_file file;
+    int error = disk->ops->create(disk->self, unfinished, ID_FILE_BYTES, &file);
+    if (error < 0) {
+        return error;
+    }
+    write_record(file.bytes, directory->cluster_id, &directory->shape);
+    error = disk->ops->sync(disk->self, &file, 0, ID_FILE_BYTES);
+    disk->ops->close(disk->self, &file);
+    if (error == 0) {
+        error = disk->ops->rename(disk->self, unfinished, path);
+    }
+    return error < 0 ? error : disk->ops->directory_sync(disk->self, directory->path);
+}
+
+/* Finds what the directory holds, and leaves it holding `asked`. */
+static int agree_on_record(struct run_directory *directory, struct disk *disk,
+                           const struct run_shape *asked)
 {
     char path[RUN_DIRECTORY_BYTES + 16];
     (void)snprintf(path, sizeof path, "%s/cluster.id", directory->path);
     struct disk_file file;
-    int error = disk->ops->create(disk->self, path, ID_FILE_BYTES, &file);
-    if (error < 0) {
+    int error = disk->ops->open(disk->self, path, &file);
+    if (error == 0) {
+        error = file.size < AT_END
+                    ? -EBADMSG
+                    : read_record(file.bytes, &directory->cluster_id, &directory->shape);
+        disk->ops->close(disk->self, &file);
+    } else if (error == -ENOENT) {
+        directory->cluster_id = draw_id();
+        directory->shape = (struct run_shape){.nodes = asked->nodes,
+                                              .phase1_quorum = asked->phase1_quorum,
+                                              .phase2_quorum = asked->phase2_quorum};
+        error = 0;
+    }
+    if (error == 0 && !is_shape_good_for(asked, &directory->shape)) {
+        error = -ESTALE;
+    }
+    if (error < 0 || memcmp(asked, &directory->shape, sizeof *asked) == 0) {
         return error;
     }
-    memcpy(&directory->cluster_id, file.bytes, sizeof directory->cluster_id);
-    if (directory->cluster_id == 0) {
-        directory->cluster_id = draw_id();
-        memcpy(file.bytes, &directory->cluster_id, sizeof directory->cluster_id);
-        error = disk->ops->sync(disk->self, &file, 0, ID_FILE_BYTES);
+    directory->shape = *asked;
+    return write_file(directory, disk, path);
+}
+
+/* ---- The directory ---- */
+
+static int find_directory(struct run_directory *directory, struct disk *disk, const char *asked)
+{
+    int length = asked != NULL ? snprintf(directory->path, sizeof directory->path, "%s", asked)
+                               : snprintf(directory->path, sizeof directory->path,
+                                          "/dev/shm/synod-%ld-XXXXXX", (long)getpid());
+    if (length <= 0 || (size_t)length >= sizeof directory->path) {
+        return length <= 0 ? -EINVAL : -ENAMETOOLONG;
     }
-    disk->ops->close(disk->self, &file);
-    return error;
+    return asked != NULL ? disk->ops->directory_create(disk->self, directory->path)
+                         : disk_file_directory_fresh(directory->path);
 }
 
 int run_directory_open(struct run_directory *directory, struct disk *disk, const char *asked,
-                       bool keep)
+                       bool keep, const struct run_shape *shape)
 {
-    static _Atomic uint32_t opened;
-    *directory = (struct run_directory){.is_removed_at_close = asked == NULL && !keep};
-    int length;
-    if (asked != NULL) {
-        length = snprintf(directory->path, sizeof directory->path, "%s", asked);
-    } else {
-        length =
-            snprintf(directory->path, sizeof directory->path, "/dev/shm/synod-%ld-%" PRIu32,
-                     (long)getpid(), atomic_fetch_add_explicit(&opened, 1, memory_order_relaxed));
+    *directory = (struct run_directory){0};
+    int error = find_directory(directory, disk, asked);
+    if (error < 0) {
+        return error;
     }
-    if (length <= 0 || (size_t)length >= sizeof directory->path) {
-        return -ENAMETOOLONG;
+    directory->is_removed_at_close = asked == NULL && !keep;
+    /* Before cluster.id is looked at: of two that come at once, one decides what it says. */
+    error = disk->ops->directory_lock(disk->self, directory->path, &directory->lock,
+                                      &directory->lock_holder);
+    if (error < 0) {
+        return error;
     }
-    int error = disk->ops->directory_create(disk->self, directory->path);
-    return error < 0 ? error : read_or_draw_id(directory, disk);
+    directory->is_locked = true;
+    return agree_on_record(directory, disk, shape);
 }
 
 void run_directory_of_node(const struct run_directory *directory, uint32_t node, char *path,
@@ -83,27 +181,26 @@ static void remove_directory(struct disk *disk, const char *path)
 {
     struct emptying emptying = {.disk = disk, .directory = path};
     (void)disk->ops->list(disk->self, path, remove_file, &emptying);
-    (void)rmdir(path);
+    disk_file_directory_remove(path);
 }
 
-void run_directory_close(struct run_directory *directory, struct disk *disk, uint32_t nodes)
+void run_directory_close(struct run_directory *directory, struct disk *disk)
 {
-    if (!directory->is_removed_at_close) {
-        return;
+    if (directory->is_removed_at_close) {
+        for (uint32_t node = 0; node < directory->shape.nodes; node++) {
+            char path[RUN_DIRECTORY_BYTES + 32];
+            run_directory_of_node(directory, node, path, sizeof path);
+            remove_directory(disk, path);
+        }
+        remove_directory(disk, directory->path);
     }
-    for (uint32_t node = 0; node < nodes; node++) {
-        char path[RUN_DIRECTORY_BYTES + 32];
-        run_directory_of_node(directory, node, path, sizeof path);
-        remove_directory(disk, path);
+    if (directory->is_locked) {
+        disk->ops->directory_unlock(disk->self, directory->lock);
     }
-    remove_directory(disk, directory->path);
+    *directory = (struct run_directory){0};
 }
 
 uint64_t run_directory_free_bytes(const struct run_directory *directory)
 {
-    struct statvfs stat;
-    if (statvfs(directory->path, &stat) != 0) {
-        return UINT64_MAX;
-    }
-    return (uint64_t)stat.f_bavail * stat.f_frsize;
+    return disk_file_free_bytes(directory->path);
 }

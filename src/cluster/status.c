@@ -40,6 +40,7 @@ enum synod_status status_from_errno(int error)
     case EBADMSG:
         return SYNOD_CORRUPT;
     case EXDEV:
+    case ESTALE:
     case EPROTONOSUPPORT:
         return SYNOD_FOREIGN;
     case EINVAL:

@@ -13,4 +13,13 @@
 /* The one instance; it has no state. Any thread. */
 struct disk *disk_file(void);
 
+/* Beside the port, for what owns whole directories. Any thread. */
+
+/* Makes a directory that was not there: replaces the six X at the end of the path. 0 or -errno. */
+MUST_USE int disk_file_directory_fresh(char *path);
+/* Removes an empty directory; one that is not stays. */
+void disk_file_directory_remove(const char *path);
+/* What the file system has free for this user; UINT64_MAX when it will not say. */
+uint64_t disk_file_free_bytes(const char *path);
+
 #endif

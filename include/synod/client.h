@@ -8,6 +8,10 @@
  */
 #include "synod/cluster.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct synod_client;
 
 /* OK; BUSY (max_clients are open); NO_MEMORY; CLOSED. */
@@ -16,5 +20,9 @@ SYNOD_MUST_USE enum synod_status synod_client_open(struct synod_cluster *cluster
 /* Gives the handle back. Operations still in flight are forgotten: their outcome is unknown. The
  * opening thread, or any thread once the opening one has ended. NULL is allowed. */
 void synod_client_close(struct synod_client *client);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

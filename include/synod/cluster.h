@@ -14,6 +14,10 @@
 
 #include "synod/status.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 #define SYNOD_MAX_NODES 15
 
 struct synod_cluster;
@@ -59,9 +63,10 @@ SYNOD_MUST_USE enum synod_status synod_cluster_open(const struct synod_options *
                                                     struct synod_cluster **cluster, char *problem,
                                                     size_t problem_size);
 /*
- * Stops every node and gives everything back. All clients must be closed before (they are told
- * CLOSED if not, and their handles stay allocated until synod_client_close). NULL is allowed. Not
- * thread-safe against other calls on the same cluster.
+ * Stops every node and gives everything back. Clients should be closed before. One that is not is
+ * told CLOSED, requests it has in flight complete as CLOSED (nothing was done) or TIMEOUT, and its
+ * handle stays valid until synod_client_close, the only other call that may run at the same time
+ * besides those on client handles. NULL is allowed.
  */
 void synod_cluster_close(struct synod_cluster *cluster);
 
@@ -109,5 +114,9 @@ SYNOD_MUST_USE enum synod_status synod_cluster_await_quiet(struct synod_cluster 
                                                            uint64_t timeout_ns);
 /* Where the logs live. Valid until close. */
 const char *synod_cluster_directory(const struct synod_cluster *cluster);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

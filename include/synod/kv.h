@@ -15,6 +15,10 @@
  */
 #include "synod/client.h"
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 struct synod_bytes {
     const void *data;
     size_t size;
@@ -96,5 +100,9 @@ SYNOD_MUST_USE enum synod_status synod_delete(struct synod_client *client, struc
 SYNOD_MUST_USE enum synod_status synod_cas(struct synod_client *client, struct synod_bytes key,
                                            uint64_t expected_revision, struct synod_bytes value,
                                            uint64_t timeout_ns, struct synod_completion *done);
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -29,11 +29,19 @@ enum synod_status {
 #undef SYNOD_STATUS_ENUM
 };
 
+#ifdef __cplusplus
+extern "C" {
+#endif
+
 /* "OK", "NOT_FOUND", ...; "?" for a number that is none. Any thread; static strings. */
 const char *synod_status_name(enum synod_status status);
 /* A sentence for a person. Any thread; static strings. */
 const char *synod_status_text(enum synod_status status);
 
 #define SYNOD_MUST_USE __attribute__((warn_unused_result))
+
+#ifdef __cplusplus
+}
+#endif
 
 #endif

@@ -26,6 +26,7 @@ static int allocate(struct synod_client *client, const struct synod_options *opt
     uint32_t limit = options->max_in_flight;
     size_t most = 64 + (size_t)options->max_key_bytes + 2 * (size_t)options->max_value_bytes;
     client->limit = limit;
+    client->earliest_ns = UINT64_MAX;
     client->inline_bytes =
         most < INLINE_BYTES_MOST ? (uint32_t)(most + 7) & ~7u : INLINE_BYTES_MOST;
     client->entries = calloc(limit, sizeof *client->entries);
@@ -69,7 +70,7 @@ static void set_up_idling(struct synod_client *client)
     if (open != client->idle_clients) {
         client->idle_clients = open;
         idle_strategy_init(&client->idle, (enum idle_kind)client->cluster->options.idle,
-                           client->nodes + open, idle_usable_cpus(), client->place->bell);
+                           client->nodes + open, client->cluster->usable_cpus, client->place->bell);
     }
 }
 
@@ -78,6 +79,41 @@ static void drop_old_replies(struct synod_client *client)
 {
     for (uint32_t node = 0; node < client->nodes; node++) {
         spsc_lane_skip_all(client->place->from_node[node]);
+    }
+}
+
+/* Numbers of a handle are its own: across handles, places, and runs over one directory. Or a
+ * command of before, found in the log, could be taken for the one that was proposed. */
+static void number(struct synod_client *client, uint64_t run_salt)
+{
+    struct client_place *place = client->place;
+    if (place->handles == 1) {
+        place->next_counter = run_salt >> (INDEX_BITS + 1); /* 2^47 to go */
+    }
+    client->next_counter = place->next_counter + 1;
+    client->id = ((uint64_t)((uint32_t)run_salt + place->handles) << 32) | client->index;
+}
+
+static enum synod_status take_place(struct synod_client *client)
+{
+    struct synod_cluster *cluster = client->cluster;
+    (void)pthread_mutex_lock(&cluster->control);
+    bool is_closed = atomic_load_explicit(&cluster->is_closed, memory_order_relaxed);
+    int index = is_closed ? -EPIPE : client_lanes_take(&cluster->lanes);
+    if (index >= 0) {
+        client->index = (uint32_t)index;
+        client->place = &cluster->lanes.places[index];
+        number(client, cluster->run_salt);
+        cluster->references++;
+    }
+    (void)pthread_mutex_unlock(&cluster->control);
+    switch (index) {
+    case -EPIPE:
+        return SYNOD_CLOSED;
+    case -EBUSY:
+        return SYNOD_BUSY;
+    default:
+        return index < 0 ? status_from_errno(index) : SYNOD_OK;
     }
 }
 
@@ -100,38 +136,16 @@ enum synod_status synod_client_open(struct synod_cluster *cluster, struct synod_
         deallocate(client);
         return SYNOD_NO_MEMORY;
     }
-    (void)pthread_mutex_lock(&cluster->control);
-    int index = client_lanes_take(&cluster->lanes);
-    if (index >= 0) {
-        client->index = (uint32_t)index;
-        client->place = &cluster->lanes.places[index];
-        client->next_counter = client->place->next_counter + 1;
-        client->id = ((uint64_t)client->place->handles << 32) | client->index;
-    }
-    (void)pthread_mutex_unlock(&cluster->control);
-    if (index < 0) {
+    enum synod_status status = take_place(client);
+    if (status != SYNOD_OK) {
         deallocate(client);
-        return index == -EBUSY ? SYNOD_BUSY : status_from_errno(index);
+        return status;
     }
     client->owner = pthread_self();
-    client->is_owner_known = true;
     drop_old_replies(client);
     set_up_idling(client);
     *opened = client;
     return SYNOD_OK;
-}
-
-void synod_client_close(struct synod_client *client)
-{
-    if (client == NULL) {
-        return;
-    }
-    struct synod_cluster *cluster = client->cluster;
-    (void)pthread_mutex_lock(&cluster->control);
-    client->place->next_counter = client->next_counter;
-    client_lanes_give_back(&cluster->lanes, client->index);
-    (void)pthread_mutex_unlock(&cluster->control);
-    deallocate(client);
 }
 
 /* ---- Sending ---- */
@@ -176,6 +190,10 @@ static enum synod_status send_entry(struct synod_client *client, struct client_e
     entry->state = ENTRY_SENT;
     entry->node = (uint8_t)node;
     entry->incarnation = incarnation;
+    if (client->incarnations[node] != incarnation) {
+        client->incarnations[node] = incarnation;
+        client->is_sweep_needed = true; /* what was sent to it before has lost its node */
+    }
     client->sent_set |= 1u << node;
     client->expect_set |= 1u << node;
     return SYNOD_OK;
@@ -194,6 +212,21 @@ static void flush(struct synod_client *client)
         doorbell_ring_fenced(client->cluster->mesh.node[__builtin_ctz(set)].bell);
     }
     client->sent_set = 0;
+}
+
+void synod_client_close(struct synod_client *client)
+{
+    if (client == NULL) {
+        return;
+    }
+    struct synod_cluster *cluster = client->cluster;
+    flush(client); /* now, or with the first flush of whoever gets the place next */
+    (void)pthread_mutex_lock(&cluster->control);
+    client->place->next_counter = client->next_counter;
+    client_lanes_give_back(&cluster->lanes, client->index);
+    (void)pthread_mutex_unlock(&cluster->control);
+    deallocate(client);
+    cluster_release(cluster);
 }
 
 /* ---- Submitting ---- */
@@ -290,6 +323,9 @@ static struct client_entry *new_entry(struct synod_client *client,
     client->next_counter++;
     client->free_count--;
     client->in_flight++;
+    if (index >= client->entries_used) {
+        client->entries_used = index + 1;
+    }
     uint64_t timeout_ns = request->timeout_ns != 0 ? request->timeout_ns : DEFAULT_TIMEOUT_NS;
     uint64_t now_ns = client_now(client);
     bool is_read = request->operation == SYNOD_GET && request->consistency == SYNOD_READ_QUORUM;
@@ -302,19 +338,36 @@ static struct client_entry *new_entry(struct synod_client *client,
         .command_bytes = (uint32_t)bytes,
         .command = room,
     };
+    if (entry->deadline_ns < client->earliest_ns) {
+        client->earliest_ns = entry->deadline_ns;
+    }
     return entry;
 }
 
-static enum synod_status check_handle(const struct synod_client *client)
+static enum synod_status check_owner(const struct synod_client *client)
 {
     if (client == NULL) {
         return SYNOD_CLOSED;
     }
-    if (!pthread_equal(client->owner, pthread_self())) {
-        return SYNOD_WRONG_THREAD;
-    }
-    return atomic_load_explicit(&client->cluster->is_closed, memory_order_relaxed) ? SYNOD_CLOSED
-                                                                                   : SYNOD_OK;
+    return pthread_equal(client->owner, pthread_self()) ? SYNOD_OK : SYNOD_WRONG_THREAD;
+}
+
+static bool is_cluster_closed(const struct synod_client *client)
+{
+    /* relaxed: says only that nobody will answer any more; nothing is read on the strength of it */
+    return atomic_load_explicit(&client->cluster->is_closed, memory_order_relaxed);
+}
+
+static enum synod_status check_handle(const struct synod_client *client)
+{
+    enum synod_status status = check_owner(client);
+    return status == SYNOD_OK && is_cluster_closed(client) ? SYNOD_CLOSED : status;
+}
+
+/* Completions not taken yet count: there must be a place for each. */
+static bool is_full(const struct synod_client *client)
+{
+    return client->in_flight + client->backlog_count >= client->limit;
 }
 
 static enum synod_status submit(struct synod_client *client, const struct synod_request *request,
@@ -327,8 +380,7 @@ static enum synod_status submit(struct synod_client *client, const struct synod_
     if (request == NULL || !is_valid_request(client, request)) {
         return SYNOD_INVALID;
     }
-    /* Completions not taken yet count: there must be a place for each. */
-    if (client->free_count == 0 || client->in_flight + client->backlog_count >= client->limit) {
+    if (is_full(client)) {
         return SYNOD_BUSY;
     }
     struct client_entry *entry = new_entry(client, request);
@@ -357,6 +409,7 @@ void synod_flush(struct synod_client *client)
 {
     if (check_handle(client) == SYNOD_OK) {
         flush(client);
+        client->now_ns = 0; /* time goes on until the next batch */
     }
 }
 
@@ -509,25 +562,35 @@ static void take_backlog(struct synod_client *client, struct sink *sink)
     }
 }
 
-/* What was given out by the call before is the caller's no more. */
-static void take_back(struct synod_client *client)
+static void release_lanes(struct synod_client *client)
 {
-    free(client->lent_value);
-    client->lent_value = NULL;
     for (uint32_t set = client->lent_set; set != 0; set &= set - 1) {
         spsc_lane_release(client->place->from_node[__builtin_ctz(set)]);
     }
     client->lent_set = 0;
 }
 
+/* What was given out by the call before is the caller's no more. */
+static void take_back(struct synod_client *client)
+{
+    free(client->lent_value);
+    client->lent_value = NULL;
+    release_lanes(client);
+}
+
 /* ---- What time brings: deadlines, crashed nodes, sending again ---- */
 
 static void sweep_entry(struct synod_client *client, struct client_entry *entry, struct sink *sink)
 {
+    bool is_unknown = entry->state == ENTRY_SENT;
     if (client->now_ns >= entry->deadline_ns) {
-        bool is_definite = entry->state == ENTRY_WAITING;
         complete_with(client, entry,
-                      is_definite ? (enum synod_status)entry->last_refusal : SYNOD_TIMEOUT, sink);
+                      is_unknown ? SYNOD_TIMEOUT : (enum synod_status)entry->last_refusal, sink);
+        return;
+    }
+    if (is_cluster_closed(client)) {
+        complete_with(client, entry, is_unknown && !is_read(entry) ? SYNOD_TIMEOUT : SYNOD_CLOSED,
+                      sink);
         return;
     }
     if (entry->state == ENTRY_SENT &&
@@ -544,24 +607,65 @@ static void sweep_entry(struct synod_client *client, struct client_entry *entry,
             set_waiting(client, entry, status);
         }
     }
+    if (entry->deadline_ns < client->earliest_ns) {
+        client->earliest_ns = entry->deadline_ns;
+    }
 }
 
-static void sweep(struct synod_client *client, struct sink *sink)
+/* Whether there is anything for a sweep to find. What has to be looked at is few words, however
+ * many requests are in flight. */
+static bool is_sweep_useful(struct synod_client *client)
 {
+    if (client->is_sweep_needed || client->waiting > 0 || client->now_ns >= client->earliest_ns ||
+        is_cluster_closed(client)) {
+        return true;
+    }
+    for (uint32_t set = client->expect_set; set != 0; set &= set - 1) {
+        uint32_t node = (uint32_t)__builtin_ctz(set);
+        if (mesh_incarnation(&client->cluster->mesh, node) != client->incarnations[node]) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool is_sweep_due(struct synod_client *client)
+{
+    if (client->in_flight == 0) {
+        return false;
+    }
+    if (client->sweep_next > 0) {
+        return true; /* one was cut short */
+    }
     uint64_t hint = leader_hint_load(&client->cluster->leader_hint);
-    bool is_due = client->now_ns - client->swept_ns >= SWEEP_INTERVAL_NS ||
-                  (client->waiting > 0 && hint != client->hint);
-    if (!is_due || client->in_flight == 0) {
-        return;
+    bool is_led_anew = client->waiting > 0 && hint != client->hint;
+    if (!is_led_anew && client->now_ns - client->swept_ns < SWEEP_INTERVAL_NS) {
+        return false;
     }
     client->swept_ns = client->now_ns;
     client->hint = hint;
     set_up_idling(client);
-    for (uint32_t i = 0; i < client->limit && !sink_is_full(sink); i++) {
+    return is_sweep_useful(client);
+}
+
+/* As far as the sink has room; goes on there the next time. */
+static void sweep(struct synod_client *client, struct sink *sink)
+{
+    if (client->sweep_next == 0) {
+        client->is_sweep_needed = false;
+        client->earliest_ns = UINT64_MAX;
+        for (uint32_t set = client->expect_set; set != 0; set &= set - 1) {
+            uint32_t node = (uint32_t)__builtin_ctz(set);
+            client->incarnations[node] = mesh_incarnation(&client->cluster->mesh, node);
+        }
+    }
+    uint32_t i = client->sweep_next;
+    for (; i < client->entries_used && !sink_is_full(sink); i++) {
         if (client->entries[i].state != ENTRY_FREE) {
             sweep_entry(client, &client->entries[i], sink);
         }
     }
+    client->sweep_next = i < client->entries_used ? i : 0;
     flush(client);
 }
 
@@ -576,6 +680,22 @@ static bool has_replies(void *context)
     return false;
 }
 
+/* Replies first, so that one that is there beats its deadline; but a stream of them that fills
+ * every sink does not put off for ever what time brings. */
+static void take_what_is_there(struct synod_client *client, struct sink *sink)
+{
+    bool is_due = client->is_sweep_put_off || is_sweep_due(client);
+    if (client->is_sweep_put_off) {
+        sweep(client, sink);
+    }
+    take_replies(client, sink);
+    bool is_put_off = is_due && !client->is_sweep_put_off && sink_is_full(sink);
+    if (is_due && !client->is_sweep_put_off && !is_put_off) {
+        sweep(client, sink);
+    }
+    client->is_sweep_put_off = is_put_off;
+}
+
 /* Collects into the sink until it holds something or the time is up. */
 static void collect(struct synod_client *client, struct sink *sink, uint64_t timeout_ns)
 {
@@ -583,14 +703,14 @@ static void collect(struct synod_client *client, struct sink *sink, uint64_t tim
     client->now_ns = time_source_now_ns();
     uint64_t start_ns = client->now_ns;
     for (;;) {
-        take_replies(client, sink);
+        take_what_is_there(client, sink);
         if (sink->count > 0) {
             idle_strategy_reset(&client->idle);
             break;
         }
-        sweep(client, sink);
+        release_lanes(client); /* all that was read is put by, or was nobody's */
         uint64_t waited_ns = client->now_ns - start_ns;
-        if (sink->count > 0 || waited_ns >= timeout_ns || client->in_flight == 0) {
+        if (waited_ns >= timeout_ns || client->in_flight == 0) {
             break;
         }
         uint64_t left_ns = timeout_ns - waited_ns;
@@ -604,7 +724,8 @@ static void collect(struct synod_client *client, struct sink *sink, uint64_t tim
 size_t synod_poll(struct synod_client *client, struct synod_completion *completions, size_t max,
                   uint64_t timeout_ns)
 {
-    if (check_handle(client) != SYNOD_OK || completions == NULL || max == 0) {
+    /* Also of a closed cluster: every request submitted comes out. */
+    if (check_owner(client) != SYNOD_OK || completions == NULL || max == 0) {
         return 0;
     }
     take_back(client);
@@ -629,13 +750,14 @@ static enum synod_status call(struct synod_client *client, struct synod_request 
     struct client_entry *entry = NULL;
     client->now_ns = start_ns;
     status = submit(client, request, &entry);
-    while (status == SYNOD_BUSY && client->free_count > 0 &&
+    while (status == SYNOD_BUSY && !is_full(client) &&
            time_source_now_ns() - start_ns < timeout_ns) {
         flush(client); /* the lane is full: let the node take some */
         time_source_sleep_ns(SWEEP_INTERVAL_NS / 20);
         status = submit(client, request, &entry);
     }
     if (status != SYNOD_OK) {
+        client->now_ns = 0;
         return status;
     }
     struct synod_completion completion;

@@ -55,10 +55,10 @@ struct synod_client {
     uint32_t nodes;
     uint64_t id; /* handle count in the high half, place in the low */
     pthread_t owner;
-    bool is_owner_known;
 
     struct client_entry *entries;
     uint32_t limit;
+    uint32_t entries_used; /* entries from here on were never used */
     uint32_t in_flight;
     uint32_t waiting;
     uint32_t *free; /* stack of free entries */
@@ -67,11 +67,16 @@ struct synod_client {
     uint32_t inline_bytes;
     uint64_t next_counter;
 
-    uint64_t now_ns; /* as of the last poll; 0: to be read again */
+    uint64_t now_ns; /* since the last poll or flush; 0: to be read again */
     uint64_t swept_ns;
-    uint32_t sent_set;   /* nodes with requests not flushed */
-    uint32_t expect_set; /* nodes that owe replies */
-    uint64_t hint;       /* leader hint as last acted on */
+    uint64_t earliest_ns;  /* no deadline is before this */
+    uint32_t sweep_next;   /* entry to go on with, when the last sweep found no room; 0: none */
+    bool is_sweep_needed;  /* some request was sent to a node that has crashed since */
+    bool is_sweep_put_off; /* replies left no room for the last one that was due */
+    uint64_t incarnations[MESH_NODES]; /* of the nodes, as last sent under or swept */
+    uint32_t sent_set;                 /* nodes with requests not flushed */
+    uint32_t expect_set;               /* nodes that owe replies */
+    uint64_t hint;                     /* leader hint as last acted on */
 
     struct client_backlog *backlog; /* ring of `limit` */
     uint32_t backlog_first, backlog_count;

@@ -182,7 +182,8 @@ bool client_end_reply(struct client_end *end, struct client_lanes *lanes, const 
 {
     struct spsc_lane *lane = lanes->places[reply->client].from_node[end->node];
     const struct store_entry *entry = &reply->outcome.entry;
-    bool has_value = reply->status == REPLY_OUTCOME && entry->value != NULL;
+    bool has_value =
+        reply->status == REPLY_OUTCOME && reply->outcome.result == STORE_OK && entry->value != NULL;
     size_t value_bytes = has_value ? entry->value_bytes : 0;
     size_t bytes = sizeof(struct reply_frame) + value_bytes;
     if (value_bytes > 0) {
@@ -195,7 +196,9 @@ bool client_end_reply(struct client_end *end, struct client_lanes *lanes, const 
     }
     struct reply_frame *frame = spsc_lane_claim(lane, bytes);
     if (frame == NULL) {
-        return false;
+        /* Only while requests of handles that closed crowd the lane. Said to be without room, an
+         * outcome would be answered by BUSY and done again; lost, it stays unknown. */
+        return value_bytes == 0;
     }
     *frame = (struct reply_frame){
         .sequence = reply->sequence,

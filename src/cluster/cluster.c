@@ -3,12 +3,14 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
+#include "base/prng.h"
 #include "base/time_source.h"
 #include "cluster/leader_hint.h"
 #include "cluster/status.h"
@@ -90,10 +92,23 @@ static bool check_ranges(const struct synod_options *options, char *problem, siz
     return true;
 }
 
+static bool check_pins(const struct synod_options *options, char *problem, size_t size)
+{
+    uint32_t count = options->pin != NULL ? options->pin_count : 0;
+    for (uint32_t i = 0; i < count; i++) {
+        if (options->pin[i] < 0 || options->pin[i] >= CPU_SETSIZE) {
+            say(problem, size, "pin[%" PRIu32 "] is %d; a CPU's number is 0 to %d", i,
+                options->pin[i], CPU_SETSIZE - 1);
+            return false;
+        }
+    }
+    return true;
+}
+
 static bool check_options(const struct synod_options *options, char *problem, size_t size)
 {
     struct quorum quorum;
-    if (!check_ranges(options, problem, size)) {
+    if (!check_ranges(options, problem, size) || !check_pins(options, problem, size)) {
         return false;
     }
     if (!bytes_is_power_of_two(options->segment_bytes) ||
@@ -193,6 +208,11 @@ static void explain_open(struct synod_cluster *cluster, uint32_t node, int error
     } else if (error == -EBUSY) {
         say(problem, size, "%s is in use by process %ld", cluster->directory.path,
             found->wal.lock_holder);
+    } else if (error == -EINVAL) {
+        say(problem, size,
+            "node %" PRIu32 "'s log in %s was written with segments of another size than %" PRIu64
+            " bytes",
+            node, cluster->directory.path, options->segment_bytes);
     } else if (error == -EXDEV) {
         say(problem, size, "node %" PRIu32 "'s log in %s belongs to another cluster or node", node,
             cluster->directory.path);
@@ -268,24 +288,55 @@ static void prefault_start(struct synod_cluster *cluster)
 {
     atomic_store_explicit(&cluster->is_prefault_stopped, false, memory_order_relaxed);
     /* Without it the first round through the log is slower, and nothing else. */
-    cluster->is_prefaulting = pthread_create(&cluster->prefaulter, NULL, prefault, cluster) == 0;
-    if (cluster->is_prefaulting) {
-        (void)pthread_setname_np(cluster->prefaulter, "syn/prefault");
-    }
+    cluster->is_prefaulting =
+        node_thread_create(&cluster->prefaulter, -1, prefault, cluster, "syn/prefault") == 0;
 }
 
 /* ---- Life ---- */
+
+static int open_directory(struct synod_cluster *cluster, const char *asked, char *problem,
+                          size_t size)
+{
+    const struct synod_options *options = &cluster->options;
+    const struct run_shape shape = {.nodes = options->nodes,
+                                    .phase1_quorum = options->phase1_quorum,
+                                    .phase2_quorum = options->phase2_quorum,
+                                    .max_key_bytes = options->max_key_bytes,
+                                    .max_value_bytes = options->max_value_bytes};
+    struct run_directory *directory = &cluster->directory;
+    int error = run_directory_open(directory, cluster->disk, asked, options->keep, &shape);
+    const char *path = asked != NULL ? asked : "/dev/shm";
+    if (error == -EBUSY) {
+        say(problem, size, "%s is in use by process %ld", path, directory->lock_holder);
+    } else if (error == -ESTALE) {
+        const struct run_shape *held = &directory->shape;
+        say(problem, size,
+            "%s holds a cluster of %" PRIu32 " nodes with quorums of %" PRIu32 " and %" PRIu32
+            ", keys up to %" PRIu32 " and values up to %" PRIu32
+            " bytes; open it with the same nodes and quorums and no smaller limits",
+            path, held->nodes, held->phase1_quorum, held->phase2_quorum, held->max_key_bytes,
+            held->max_value_bytes);
+    } else if (error == -EBADMSG) {
+        say(problem, size, "%s/cluster.id is damaged; nothing was changed", path);
+    } else if (error == -EPROTONOSUPPORT) {
+        say(problem, size, "%s was written by a newer version", path);
+    } else if (error < 0) {
+        say(problem, size, "the directory %s cannot be used: %s", path, strerror(-error));
+    }
+    return error;
+}
 
 static enum synod_status open_parts(struct synod_cluster *cluster, const char *directory,
                                     char *problem, size_t size)
 {
     const struct synod_options *options = &cluster->options;
-    int error = run_directory_open(&cluster->directory, cluster->disk, directory, options->keep);
+    int error = open_directory(cluster, directory, problem, size);
     if (error < 0) {
-        say(problem, size, "the directory %s cannot be used: %s",
-            directory != NULL ? directory : "/dev/shm", strerror(-error));
         return status_from_errno(error);
     }
+    struct prng prng;
+    prng_init(&prng, cluster->directory.cluster_id ^ time_source_wall_ns());
+    cluster->run_salt = prng_next(&prng);
     error = mesh_init(&cluster->mesh, options->nodes, RING_SLOTS);
     if (error == 0) {
         error = client_lanes_init(
@@ -300,6 +351,7 @@ static enum synod_status open_parts(struct synod_cluster *cluster, const char *d
         thread->lanes = &cluster->lanes;
         thread->leader_hint = &cluster->leader_hint;
         thread->idle_kind = (enum idle_kind)options->idle;
+        thread->usable_cpus = cluster->usable_cpus;
         thread->cpu = cluster->pin[node];
         error = client_end_init(&thread->clients, &cluster->lanes, node);
     }
@@ -332,7 +384,9 @@ enum synod_status synod_cluster_open(const struct synod_options *options,
     for (uint32_t node = 0; node < SYNOD_MAX_NODES; node++) {
         (void)pthread_mutex_init(&cluster->nodes[node].view_lock, NULL);
     }
+    cluster->references = 1;
     cluster->disk = disk_file();
+    cluster->usable_cpus = idle_usable_cpus();
     resolve_options(cluster, options);
     enum synod_status status = open_parts(cluster, options->directory, problem, problem_size);
     for (uint32_t node = 0; node < options->nodes && status == SYNOD_OK; node++) {
@@ -350,23 +404,14 @@ enum synod_status synod_cluster_open(const struct synod_options *options,
     return SYNOD_OK;
 }
 
-void synod_cluster_close(struct synod_cluster *cluster)
+void cluster_release(struct synod_cluster *cluster)
 {
-    if (cluster == NULL) {
+    (void)pthread_mutex_lock(&cluster->control);
+    bool is_last = --cluster->references == 0;
+    (void)pthread_mutex_unlock(&cluster->control);
+    if (!is_last) {
         return;
     }
-    /* relaxed: clients must be quiet by now; this catches late calls of theirs */
-    atomic_store_explicit(&cluster->is_closed, true, memory_order_relaxed);
-    prefault_stop(cluster);
-    for (uint32_t node = 0; node < cluster->options.nodes; node++) {
-        node_thread_stop(&cluster->nodes[node]);
-    }
-    for (uint32_t node = 0; node < cluster->options.nodes; node++) {
-        struct node_thread *thread = &cluster->nodes[node];
-        replica_close(thread->replica);
-        client_end_deinit(&thread->clients);
-    }
-    run_directory_close(&cluster->directory, cluster->disk, cluster->options.nodes);
     client_lanes_deinit(&cluster->lanes);
     mesh_deinit(&cluster->mesh);
     for (uint32_t node = 0; node < SYNOD_MAX_NODES; node++) {
@@ -374,6 +419,29 @@ void synod_cluster_close(struct synod_cluster *cluster)
     }
     (void)pthread_mutex_destroy(&cluster->control);
     free(cluster);
+}
+
+void synod_cluster_close(struct synod_cluster *cluster)
+{
+    if (cluster == NULL) {
+        return;
+    }
+    (void)pthread_mutex_lock(&cluster->control);
+    /* relaxed: tells clients, which lose nothing by seeing it late */
+    atomic_store_explicit(&cluster->is_closed, true, memory_order_relaxed);
+    (void)pthread_mutex_unlock(&cluster->control);
+    prefault_stop(cluster);
+    for (uint32_t node = 0; node < cluster->options.nodes; node++) {
+        node_thread_stop(&cluster->nodes[node]);
+    }
+    for (uint32_t node = 0; node < cluster->options.nodes; node++) {
+        struct node_thread *thread = &cluster->nodes[node];
+        replica_close(thread->replica);
+        thread->replica = NULL;
+        client_end_deinit(&thread->clients);
+    }
+    run_directory_close(&cluster->directory, cluster->disk);
+    cluster_release(cluster);
 }
 
 /* ---- Crash, restart, transfer ---- */
@@ -465,7 +533,7 @@ int synod_cluster_await_leader(struct synod_cluster *cluster, uint64_t timeout_n
 {
     uint64_t start_ns = time_source_now_ns();
     int leader = synod_cluster_leader(cluster);
-    while (leader < 0 && time_source_now_ns() - start_ns < timeout_ns) {
+    while (cluster != NULL && leader < 0 && time_source_now_ns() - start_ns < timeout_ns) {
         time_source_sleep_ns(POLL_INTERVAL_NS);
         leader = synod_cluster_leader(cluster);
     }
@@ -551,7 +619,7 @@ static bool is_quiet(struct synod_cluster *cluster, uint64_t since_ns)
         struct replica_view view;
         struct synod_node_status status;
         uint64_t view_ns = look(cluster, node, &view, &status);
-        if (status.role == SYNOD_DOWN) {
+        if (status.role == SYNOD_DOWN || status.role == SYNOD_FAILED) {
             continue;
         }
         bool is_still = view_ns > since_ns && view.applied == view.log_last &&

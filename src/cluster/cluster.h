@@ -22,7 +22,10 @@ struct synod_cluster {
     struct mesh mesh;
     struct client_lanes lanes;
     struct node_thread nodes[SYNOD_MAX_NODES];
+    uint64_t run_salt;       /* drawn at open */
+    uint32_t usable_cpus;    /* as of open */
     pthread_mutex_t control; /* serialises open, close, crash, restart, clients coming and going */
+    uint32_t references;     /* under control: the cluster's own, and one for each client handle */
 
     /* Touches log segments ahead of their first use, off the nodes' threads. */
     pthread_t prefaulter;
@@ -32,5 +35,9 @@ struct synod_cluster {
     _Alignas(CACHELINE_PAIR) _Atomic uint64_t leader_hint;
     _Alignas(CACHELINE_PAIR) _Atomic bool is_closed;
 };
+
+/* One reference less; with the last one goes what clients may touch even after the cluster has
+ * closed: the struct itself, their lanes, the nodes' bells and incarnations. */
+void cluster_release(struct synod_cluster *cluster);
 
 #endif

@@ -3,6 +3,7 @@
 
 #include <errno.h>
 #include <sched.h>
+#include <signal.h>
 #include <stdio.h>
 
 #include "base/time_source.h"
@@ -107,18 +108,32 @@ struct replica_ports node_thread_ports(struct node_thread *node)
 
 /* ---- The thread ---- */
 
-static void publish_view(struct node_thread *node, uint64_t now_ns)
+/* Under the view lock. */
+static void write_view(struct node_thread *node, uint64_t now_ns)
 {
-    if (pthread_mutex_trylock(&node->view_lock) != 0) {
-        return; /* somebody is looking: next time */
-    }
     replica_view(node->replica, &node->view);
     node->view_ns = now_ns;
     node->view_turns = node->turns;
     node->view_parks = node->parks;
     node->view_failure = replica_failure(node->replica);
-    pthread_mutex_unlock(&node->view_lock);
     node->published_ns = now_ns;
+}
+
+static void publish_view(struct node_thread *node, uint64_t now_ns)
+{
+    if (pthread_mutex_trylock(&node->view_lock) != 0) {
+        return; /* somebody is looking: next time */
+    }
+    write_view(node, now_ns);
+    pthread_mutex_unlock(&node->view_lock);
+}
+
+/* There will be no next time, and no turn to delay. */
+static void publish_last_view(struct node_thread *node, uint64_t now_ns)
+{
+    (void)pthread_mutex_lock(&node->view_lock);
+    write_view(node, now_ns);
+    (void)pthread_mutex_unlock(&node->view_lock);
 }
 
 static bool has_work(void *context)
@@ -137,7 +152,7 @@ static void set_up_idling(struct node_thread *node)
     if (clients != node->idle_clients || node->idle.bell == NULL) {
         node->idle_clients = clients;
         idle_strategy_init(&node->idle, node->idle_kind, node->mesh->nodes + clients,
-                           idle_usable_cpus(), node->mesh->node[node->number].bell);
+                           node->usable_cpus, node->mesh->node[node->number].bell);
     }
 }
 
@@ -183,7 +198,7 @@ static void *run(void *argument)
         }
         if (replica_failure(node->replica) != 0) {
             leader_hint_end(node->leader_hint, node->number);
-            publish_view(node, now_ns);
+            publish_last_view(node, now_ns);
             mesh_down(node->mesh, node->number); /* peers need not wait for it to read */
             break;
         }
@@ -196,29 +211,43 @@ static void *run(void *argument)
     return NULL;
 }
 
-static int create_thread(struct node_thread *node)
+int node_thread_create(pthread_t *thread, int cpu, void *(*body)(void *argument), void *argument,
+                       const char *name)
 {
     pthread_attr_t attributes;
     int error = pthread_attr_init(&attributes);
     if (error != 0) {
         return -error;
     }
-    if (node->cpu >= 0) {
+    sigset_t all;
+    sigfillset(&all);
+    error = pthread_attr_setsigmask_np(&attributes, &all);
+    if (error == 0 && cpu >= 0) {
         cpu_set_t set;
         CPU_ZERO(&set);
-        CPU_SET((size_t)node->cpu, &set);
+        CPU_SET((size_t)cpu, &set);
         error = pthread_attr_setaffinity_np(&attributes, sizeof set, &set);
     }
     if (error == 0) {
-        error = pthread_create(&node->thread, &attributes, run, node);
+        error = pthread_create(thread, &attributes, body, argument);
     }
     (void)pthread_attr_destroy(&attributes);
     if (error == 0) {
-        char name[16];
-        (void)snprintf(name, sizeof name, "syn/n%u", node->number);
-        (void)pthread_setname_np(node->thread, name);
+        (void)pthread_setname_np(*thread, name);
     }
     return -error;
+}
+
+/* What is left of the life before is not to be taken for news of this one. Under the control lock.
+ */
+static void reset_view(struct node_thread *node)
+{
+    (void)pthread_mutex_lock(&node->view_lock);
+    node->view = (struct replica_view){.role = ROLE_FOLLOWER, .leader = -1};
+    node->view_ns = 0;
+    node->view_failure = 0;
+    (void)pthread_mutex_unlock(&node->view_lock);
+    node->published_ns = 0;
 }
 
 int node_thread_start(struct node_thread *node)
@@ -227,11 +256,12 @@ int node_thread_start(struct node_thread *node)
     atomic_store_explicit(&node->stop, 0, memory_order_relaxed);
     atomic_store_explicit(&node->transfer_to, -1, memory_order_relaxed);
     node->idle = (struct idle_strategy){0};
-    node->view_ns = 0;
-    node->published_ns = 0;
+    reset_view(node);
     client_end_skip_all(&node->clients, node->lanes);
     mesh_up(node->mesh, node->number);
-    int error = create_thread(node);
+    char name[16];
+    (void)snprintf(name, sizeof name, "syn/n%u", node->number);
+    int error = node_thread_create(&node->thread, node->cpu, run, node, name);
     if (error < 0) {
         mesh_down(node->mesh, node->number);
         return error;

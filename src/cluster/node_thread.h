@@ -27,6 +27,7 @@ struct node_thread {
     _Atomic uint64_t *leader_hint; /* the cluster's: see leader_hint.h */
     struct replica *replica;
     enum idle_kind idle_kind;
+    uint32_t usable_cpus;
     int cpu; /* -1: not pinned */
     bool is_running;
     pthread_t thread;
@@ -56,6 +57,10 @@ struct replica_ports node_thread_ports(struct node_thread *node);
 MUST_USE int node_thread_start(struct node_thread *node);
 /* Ends the thread between two turns and waits for it; the node is down when this returns. */
 void node_thread_stop(struct node_thread *node);
+/* A thread of the cluster's: named, on one CPU (-1: any), and no signal of the program's is handled
+ * on it. 0 or -errno. */
+MUST_USE int node_thread_create(pthread_t *thread, int cpu, void *(*body)(void *argument),
+                                void *argument, const char *name);
 /* Wakes it to see what was asked of it. */
 void node_thread_wake(struct node_thread *node);
 

@@ -30,6 +30,7 @@ struct run {
     uint32_t tail; /* in segments: where the walk stopped */
     size_t tail_offset;
     struct record_check stop; /* what stood there */
+    struct segment_survivors behind;
     bool is_tail_torn;
 };
 
@@ -227,30 +228,31 @@ static int judge(struct run *run)
     struct segmented_log *log = run->log;
     struct segment *tail = &log->segments[run->tail];
     bool is_blank = segment_is_blank_at(tail, run->tail_offset);
-    struct segment_survivors behind = {.count = 0};
-    int error = segment_find_survivors(tail, run->tail_offset, &behind);
+    int error = segment_find_survivors(tail, run->tail_offset, &run->behind);
     for (uint32_t i = run->tail + 1; i < run->readable; i++)
         is_blank = is_blank && segment_is_blank_at(&log->segments[i], SEGMENT_HEADER_BYTES);
-    for (uint32_t i = run->tail + 1; i < run->readable && !is_blank && error == 0; i++)
-        error = segment_find_survivors(&log->segments[i], SEGMENT_HEADER_BYTES, &behind);
+    /* A spare that looks untouched is, unless a power failure lost its first page and no other. */
+    bool is_searched = !is_blank || run->state.is_batch_synced;
+    for (uint32_t i = run->tail + 1; i < run->readable && is_searched && error == 0; i++)
+        error = segment_find_survivors(&log->segments[i], SEGMENT_HEADER_BYTES, &run->behind);
     if (error != 0)
         return error;
 
-    bool is_damage = behind.count > 0;
+    bool is_damage = run->behind.count > 0;
     if (run->has_state && run->state.is_batch_synced)
-        is_damage = behind.proof > log_position(tail->id, run->tail_offset);
+        is_damage = run->behind.proof > log_position(tail->id, run->tail_offset);
     if (!run->has_state && tail->id != 1)
         is_damage = true; /* the oldest segment of a log that went on has a state record */
     if (is_damage) {
         /* Without any state record the unreadable file is the more likely home of the log. */
         bool is_lost = !run->has_state && run->readable < run->found;
         const char *name = is_lost ? log->segments[run->readable].name : tail->name;
-        report_damage(run->report, name, run->tail_offset, &run->stop, behind.count);
+        report_damage(run->report, name, run->tail_offset, &run->stop, run->behind.count);
         return -EBADMSG;
     }
     if (run->has_state && log->lowest > run->state.first_segment)
         return missing_segment(run, log->lowest - 1, 0);
-    run->is_tail_torn = !is_blank || behind.count > 0;
+    run->is_tail_torn = !is_blank || run->behind.count > 0;
     return 0;
 }
 
@@ -268,6 +270,8 @@ static int cut(struct run *run)
     struct segmented_log *log = run->log;
     int error = 0;
     for (uint32_t i = run->readable - 1; run->is_tail_torn && i > run->tail && error == 0; i--) {
+        if (run->behind.count == 0 && segment_is_blank_at(&log->segments[i], SEGMENT_HEADER_BYTES))
+            continue; /* nothing in it can ever verify */
         size_t end = segment_wipe(&log->segments[i], SEGMENT_HEADER_BYTES);
         error = end > SEGMENT_HEADER_BYTES ? sync_segment(run, &log->segments[i]) : 0;
     }

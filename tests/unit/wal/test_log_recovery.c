@@ -322,6 +322,24 @@ START_TEST(lost_header_is_damage_unless_the_segment_was_a_spare)
 }
 END_TEST
 
+START_TEST(two_lost_headers_are_damage_even_of_spares)
+{
+    struct fixture f;
+    struct image image;
+    fixture_start(&f);
+    append_values(f.wal, 1, 10, 4);
+    fixture_close(&f);
+    image_take(&image, f.directory);
+    memset(image_segment(&image, 4)->bytes, 0, 64);
+    memset(image_segment(&image, 3)->bytes, 0, 64);
+    image_put(&image, f.directory);
+    ck_assert_int_eq(fixture_open(&f), -EBADMSG); /* segments change lives one at a time */
+    ck_assert(image_matches(&image, f.directory));
+    image_free(&image);
+    fixture_end(&f);
+}
+END_TEST
+
 START_TEST(active_segment_without_header_is_damage_when_no_spare_is_left)
 {
     struct fixture f;
@@ -555,6 +573,7 @@ TEST_MAIN("wal/log_recovery", log_cut_off_anywhere_keeps_every_whole_record,
           zeroed_stretch_in_the_middle_is_damage_not_the_end,
           lost_end_of_a_sealed_segment_is_damage, lost_segment_is_damage_wherever_it_was,
           lost_header_is_damage_unless_the_segment_was_a_spare,
+          two_lost_headers_are_damage_even_of_spares,
           active_segment_without_header_is_damage_when_no_spare_is_left,
           all_headers_gone_is_damage_not_a_new_log, segment_there_twice_is_damage,
           swapped_contents_are_damage, file_cut_short_is_damage, names_do_not_matter,

@@ -360,6 +360,21 @@ START_TEST(reset_of_a_full_log_survives_a_crash_before_the_reclaim)
 }
 END_TEST
 
+START_TEST(reset_of_a_full_log_voids_the_records_beside_it)
+{
+    struct fixture f;
+    struct record record;
+    fixture_start(&f);
+    uint64_t end = append_until_full(f.wal, 1, 2);
+    ck_assert_int_eq(wal_reset(f.wal, end - 20), 0); /* another branch: slots above are void too */
+    ck_assert(!wal_find(f.wal, end - 10, &record));
+    fixture_reopen(&f);
+    ck_assert_uint_eq(f.replayed, 0);
+    ck_assert(!wal_find(f.wal, end - 10, &record));
+    fixture_end(&f);
+}
+END_TEST
+
 START_TEST(extent_is_the_longest_run_within_the_bounds)
 {
     struct fixture f;
@@ -698,6 +713,7 @@ START_TEST(window_that_moved_on_unrecorded_is_known_again)
         ck_assert(value_is_found(f.wal, slot, 2));
     for (uint64_t slot = 1; slot <= 200; slot++)
         ck_assert(!wal_find(f.wal, slot, &record) || value_is_found(f.wal, slot, 2));
+    ck_assert_int_eq(append_value(f.wal, 200, 3), 0);
     ck_assert_int_eq(append_value(f.wal, 201 + 31, 2), -ERANGE);
     wal_release(f.wal, 170);
     ck_assert_int_eq(append_value(f.wal, 201 + 31, 2), 0);
@@ -758,6 +774,7 @@ TEST_MAIN("wal/write_ahead_log", new_log_is_empty_and_fully_reserved,
           reset_forgets_accepts_keeps_the_promise_and_starts_above,
           reset_keeps_the_promise_when_nothing_follows_it, full_log_can_be_reset,
           reset_of_a_full_log_survives_a_crash_before_the_reclaim,
+          reset_of_a_full_log_voids_the_records_beside_it,
           extent_is_the_longest_run_within_the_bounds,
           extent_ends_at_a_foreign_record_a_newer_copy_a_gap_and_the_segments_end,
           extent_copies_between_logs_under_any_ballot,

@@ -345,6 +345,7 @@ struct test_disk {
     int fail_sync;    /* 0, or what sync returns */
     int creates_left; /* creations until -ENOSPC; -1: no end */
     uint64_t syncs;
+    bool is_open_volatile; /* files opened count as not yet durable: they may be a dead process's */
     /* What is durable, by handle: a copy of the file as of its last sync. */
     struct {
         uint8_t *bytes;
@@ -417,6 +418,8 @@ static inline int test_disk_open(void *context, const char *path, struct disk_fi
     if (error == 0) {
         snprintf(self->durable[file->handle].path, PATH_MAX, "%s", path);
         test_disk_keep(self, file);
+        if (self->is_open_volatile)
+            memset(self->durable[file->handle].bytes, 0, file->size);
     }
     return error;
 }

@@ -3,6 +3,15 @@
 
 #include "core/core_internal.h"
 
+/* A leader's turn at its busiest: to every follower a window of accepts, a heartbeat, a snapshot;
+ * as many values proposed again as may be under way; role, mark, reads, fetch and transfer. */
+static_assert((CORE_MAX_NODES - 1) * (CORE_INFLIGHT_LIMIT + 2) + CORE_PERSIST_LIMIT + 8 <=
+                  EFFECTS_CAPACITY,
+              "a leader's effects fit");
+/* A promise: every run and a hole before each, and what else one step makes durable. */
+static_assert(2 * REPLICATED_LOG_RUNS + CORE_MAX_NODES + CORE_PERSIST_LIMIT + 8 <= EFFECTS_CAPACITY,
+              "a promise's effects fit");
+
 /* ---- What has to become durable ---- */
 
 bool core_may_persist(const struct core *core)
@@ -31,6 +40,22 @@ struct effect *core_persist(struct core *core, struct effects *effects, enum eff
     effect->slot = slot;
     effect->count = count;
     return effect;
+}
+
+bool core_persist_promise(struct core *core, struct effects *effects)
+{
+    /* Ballots of what is persisted never fall: the youngest tells whether any is of this ballot. */
+    uint32_t youngest = (core->persist_first + core->persist_count - 1) % CORE_PERSIST_LIMIT;
+    bool is_under_way =
+        core->persist_count > 0 && core->persists[youngest].ballot == core->promised;
+    if (core->promised_durable == core->promised || is_under_way) {
+        return true;
+    }
+    if (!core_may_promise(core)) {
+        return false;
+    }
+    core_persist(core, effects, EFFECT_PERSIST_PROMISE, core->promised, 0, 0);
+    return true;
 }
 
 static struct core_persist persist_pop(struct core *core)
@@ -71,6 +96,7 @@ static void on_persisted(struct core *core, uint64_t sequence, struct effects *e
 {
     while (core->persist_count > 0 && core->persists[core->persist_first].sequence <= sequence) {
         struct core_persist done = persist_pop(core);
+        core->promised_durable = generation_adopt(core->promised_durable, done.ballot);
         if (done.kind == EFFECT_PERSIST_PROMISE) {
             on_promise_durable(core, done.ballot, effects);
         } else {
@@ -134,6 +160,7 @@ bool core_restore_accept(struct core *core, uint64_t slot, uint64_t ballot)
 
 void core_restore_end(struct core *core, uint64_t now_ns)
 {
+    core->promised_durable = core->promised;
     core->now_ns = now_ns;
     core->role_since_ns = now_ns;
     election_reset_timer(core);
@@ -204,6 +231,10 @@ static void on_installed(struct core *core, uint64_t slot, struct effects *effec
         core_drop(core, effects, DROP_OUT_OF_ORDER);
         return;
     }
+    if (core->role != ROLE_FOLLOWER) {
+        /* What it stood for began at its old mark. */
+        leader_follower_step_down(core, effects);
+    }
     core_commit(core, effects, slot);
     core->applied = slot;
     core->base = slot;
@@ -251,12 +282,25 @@ void core_step(struct core *core, const struct event *event, struct effects *eff
     }
 }
 
+static uint64_t earlier(const struct core *core, uint64_t next, uint64_t due)
+{
+    return due > core->now_ns && due < next ? due : next;
+}
+
 uint64_t core_next_tick_ns(const struct core *core)
 {
-    uint64_t next = core->now_ns + core->config.heartbeat_ns;
-    bool waits_for_election = !core_leads(core) && core->config.quorum.nodes > 0;
-    if (waits_for_election && core->election_deadline_ns < next) {
-        next = core->election_deadline_ns;
+    const struct core_config *config = &core->config;
+    uint64_t next = core->now_ns + config->heartbeat_ns;
+    if (!core_leads(core)) {
+        next = earlier(core, next, core->prepare_sent_ns + config->retransmit_ns);
+        return core->election_deadline_ns < next ? core->election_deadline_ns : next;
+    }
+    for (uint32_t node = 0; node < config->quorum.nodes; node++) {
+        const struct core_peer *peer = &core->peers[node];
+        next = earlier(core, next, peer->sent_ns + config->heartbeat_ns);
+        if (peer->match + 1 < peer->next) {
+            next = earlier(core, next, peer->progress_ns + config->retransmit_ns);
+        }
     }
     return next;
 }

@@ -91,6 +91,7 @@ struct core {
 
     /* Acceptor */
     uint64_t promised;         /* nothing below this ballot is accepted or promised any more */
+    uint64_t promised_durable; /* highest ballot that is in the log; nothing is said above it */
     uint64_t max_seen;         /* highest ballot heard of; only to choose the next one */
     uint64_t mark;             /* high watermark */
     uint64_t applied;          /* told by EVENT_APPLIED */
@@ -119,6 +120,7 @@ struct core {
 
     /* Election */
     uint64_t election_deadline_ns;
+    bool is_grace_given;       /* the deadline was put off for a pause already */
     uint64_t campaign_ballot;  /* asked about (pre-vote) or stood for */
     bool is_campaign_durable;  /* own promise is in the log: prepares may go out */
     bool is_campaign_transfer; /* the old leader asked for it */
@@ -132,8 +134,9 @@ struct core {
     uint64_t recover_next, recover_end; /* slots still to be proposed anew */
     uint64_t fetch_until;               /* asked for up to here; 0: nothing */
     uint64_t fetch_sent_ns;
-    uint64_t log_end;    /* last slot proposed at the own ballot */
-    uint64_t term_start; /* slot of the no-op that opened this leadership */
+    uint64_t fetch_since_ns; /* when the next slot to propose was first asked for */
+    uint64_t log_end;        /* last slot proposed at the own ballot */
+    uint64_t term_start;     /* slot of the no-op that opened this leadership */
     struct core_peer peers[CORE_MAX_NODES];
     int transfer_to; /* -1: none under way */
     uint64_t transfer_deadline_ns;

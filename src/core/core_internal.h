@@ -39,15 +39,29 @@ static inline uint32_t core_bit(uint32_t node)
     return 1u << node;
 }
 
+/* Runs of the log kept free of what arrives out of order, so that what closes the gaps finds room.
+ */
+#define CORE_SPARE_RUNS 16
+
 /* Whether one more PERSIST effect, and the run it will become, are sure to find room. */
 bool core_may_persist(const struct core *core);
+/* The same for a promise, which becomes no run. */
+static inline bool core_may_promise(const struct core *core)
+{
+    return core->persist_count < CORE_PERSIST_LIMIT;
+}
 /* Issues a PERSIST effect; count 0 for a promise. */
 struct effect *core_persist(struct core *core, struct effects *effects, enum effect_kind kind,
                             uint64_t ballot, uint64_t slot, uint32_t count);
+/* Sees to it that `promised` gets into the log. False when there is no room to now. */
+MUST_USE bool core_persist_promise(struct core *core, struct effects *effects);
 
 /* election.c */
 void election_reset_timer(struct core *core);
 void election_settle(struct core *core, struct effects *effects);
+/* Whether a node that would start at first_slot is near enough to a mark to lead: one that is far
+ * behind first has to fetch all it missed, with nobody served meanwhile. */
+bool election_is_fit(const struct core *core, uint64_t first_slot, uint64_t mark);
 void election_campaign(struct core *core, struct effects *effects, bool is_transfer);
 void election_on_campaign_durable(struct core *core, struct effects *effects);
 void election_on_pre_vote_asked(struct core *core, const struct core_message *message,

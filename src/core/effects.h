@@ -58,8 +58,8 @@ struct effect {
     struct core_message message;
 };
 
-/* The most effects a single step can have: a promise with every run and a hole before each. */
-#define EFFECTS_CAPACITY 640
+/* More than a single step can have; core.c does the sum. */
+#define EFFECTS_CAPACITY 1024
 
 struct effects {
     uint32_t count;

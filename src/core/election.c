@@ -18,6 +18,7 @@ void election_reset_timer(struct core *core)
     uint64_t handicap = nodes_with_higher_priority(core) > 0 ? timeout : 0;
     core->election_deadline_ns =
         core->now_ns + timeout + prng_below(&core->prng, timeout) + handicap;
+    core->is_grace_given = false;
 }
 
 static void send_to_all(struct core *core, struct effects *effects, uint8_t flags)
@@ -50,11 +51,12 @@ static void ask_for_pre_votes(struct core *core, struct effects *effects)
 void election_settle(struct core *core, struct effects *effects)
 {
     uint64_t gap_ns = core->tick_gap_ns;
-    uint64_t timeout = core->config.election_timeout_ns;
     core->tick_gap_ns = 0;
-    if (gap_ns > timeout / 2) {
-        /* This node did not run: its leader may have spoken all the while. Hear it out first. */
-        core->election_deadline_ns += gap_ns < timeout ? gap_ns : timeout;
+    if (gap_ns > core->config.election_timeout_ns / 2 && !core->is_grace_given) {
+        /* This node did not run: its leader may have spoken all the while. Hear it out first; but
+         * once only, for a node that always runs this rarely must still stand some day. */
+        core->election_deadline_ns += gap_ns;
+        core->is_grace_given = true;
     }
     if (core->now_ns >= core->election_deadline_ns) {
         ask_for_pre_votes(core, effects);
@@ -76,7 +78,7 @@ void multi_paxos_send_prepare(struct core *core, struct effects *effects)
 
 void election_campaign(struct core *core, struct effects *effects, bool is_transfer)
 {
-    if (!core_may_persist(core)) {
+    if (!core_may_promise(core)) {
         core_drop(core, effects, DROP_NO_ROOM);
         return;
     }
@@ -101,6 +103,11 @@ void election_on_campaign_durable(struct core *core, struct effects *effects)
     multi_paxos_check_phase1(core, effects);
 }
 
+bool election_is_fit(const struct core *core, uint64_t first_slot, uint64_t mark)
+{
+    return first_slot + 4 * (uint64_t)core->config.window_slots > mark;
+}
+
 static bool hears_a_leader(const struct core *core)
 {
     return core_leads(core) || (core->leader >= 0 && core->now_ns - core->leader_heard_ns <
@@ -110,12 +117,12 @@ static bool hears_a_leader(const struct core *core)
 void election_on_pre_vote_asked(struct core *core, const struct core_message *message,
                                 struct effects *effects)
 {
-    bool is_served = message->slot > core->base;
-    bool would_promise = message->ballot > core->promised && is_served && !hears_a_leader(core);
+    bool is_fit = message->slot > core->base && election_is_fit(core, message->slot, core->mark);
+    bool would_promise = message->ballot > core->promised && is_fit && !hears_a_leader(core);
     struct core_message *answer =
         core_send(core, effects, message->from, would_promise ? MESSAGE_PROMISE : MESSAGE_REJECT,
                   would_promise ? message->ballot : core->promised);
-    answer->flags = (uint8_t)(MESSAGE_FLAG_PRE_VOTE | (is_served ? 0 : MESSAGE_FLAG_LAGGING));
+    answer->flags = (uint8_t)(MESSAGE_FLAG_PRE_VOTE | (is_fit ? 0 : MESSAGE_FLAG_LAGGING));
     answer->mark = core->mark;
     answer->round = message->ballot;
 }

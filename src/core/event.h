@@ -17,7 +17,8 @@ enum event_kind {
                              is outstanding) */
     EVENT_APPLIED,        /* slot: the store holds everything up to it */
     EVENT_RELEASED,       /* slot: values up to it are no longer in the log */
-    EVENT_INSTALLED,      /* slot: a snapshot as of it replaced store and log */
+    EVENT_INSTALLED,      /* slot: a snapshot as of it replaced store and log up to it; what was
+                             accepted above it stays in the log */
     EVENT_TRANSFER,       /* node: hand leadership over to it */
     EVENT_SETTLE, /* the turn's other events are in: answer, advance, replicate, look at timers */
 };

@@ -67,10 +67,14 @@ void leader_follower_on_accepted(struct core *core, const struct core_message *m
     if (message->round > peer->round && message->round <= core->round) {
         peer->round = message->round;
     }
-    if (!peer->is_probed) {
+    if (!peer->is_probed || message->slot < peer->match) {
+        /* Its first word; or it knows of fewer slots than it did: it restarted, and holds at older
+         * ballots what it had known to be chosen. A late answer looks the same and costs a resend.
+         */
         peer->is_probed = true;
         peer->match = message->slot;
         peer->next = message->slot + 1;
+        peer->inflight_count = 0;
         peer->progress_ns = core->now_ns;
     } else if (message->slot > peer->match) {
         peer->match = message->slot;
@@ -205,7 +209,10 @@ static void settle_transfer(struct core *core, struct effects *effects)
                    core->now_ns - core->transfer_sent_ns >= config->retransmit_ns;
     if (core->peers[target].match >= core->log_end && is_time) {
         core->transfer_sent_ns = core->now_ns;
-        (void)core_send(core, effects, target, MESSAGE_TIMEOUT_NOW, core->promised);
+        struct core_message *message =
+            core_send(core, effects, target, MESSAGE_TIMEOUT_NOW, core->promised);
+        message->slot = core->log_end;
+        message->mark = core->mark;
     }
 }
 
@@ -232,7 +239,7 @@ static void settle_follower(struct core *core, struct effects *effects)
     if (core->leader >= 0) {
         core_commit(core, effects, high_watermark_learn(core->mark, core->leader_mark, held));
     }
-    if (!core->is_ack_due || core->leader < 0) {
+    if (!core->is_ack_due || core->leader < 0 || core->promised_durable != core->promised) {
         return;
     }
     core->is_ack_due = false;
@@ -275,6 +282,11 @@ void leader_follower_on_timeout_now(struct core *core, const struct core_message
     if (core->role != ROLE_FOLLOWER || message->ballot != core->promised ||
         core->leader != message->from) {
         core_drop(core, effects, DROP_STALE_BALLOT);
+        return;
+    }
+    uint64_t held = replicated_log_match(&core->log, core->mark, core->promised);
+    if (held < message->slot || !election_is_fit(core, core->mark + 1, message->mark)) {
+        core_drop(core, effects, DROP_OUT_OF_ORDER); /* restarted since it answered */
         return;
     }
     election_campaign(core, effects, true);

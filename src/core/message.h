@@ -10,25 +10,24 @@
 #include <assert.h>
 #include <stdint.h>
 
+/* clang-format off */
 enum message_kind {
-    /* kind            from -> to            ballot      slot         count   round            mark
-     */
-    MESSAGE_PREPARE = 1, /* candidate         its own     mark + 1     -       -                - */
-    MESSAGE_PROMISE, /* acceptor          candidate's log end      -       -                own */
-    MESSAGE_PROMISE_RUN, /* acceptor          candidate's first slot   slots   accepted ballot  - */
-    MESSAGE_REJECT,   /* anyone            own promise -            -       ballot refused   own   */
-    MESSAGE_FETCH,    /* candidate         its own     first slot   slots   -                -    */
-    MESSAGE_ENTRIES,  /* acceptor          candidate's first slot   slots   -                -  */
-    MESSAGE_ACCEPT,   /* leader            its own     first slot   slots   read round       applied
-                       */
-    MESSAGE_ACCEPTED, /* follower          leader's    match        -       highest seen     own */
-    MESSAGE_TIMEOUT_NOW, /* leader            its own     -            -       -                - */
+    /*                         from -> to            ballot       slot         count  round            mark    */
+    MESSAGE_PREPARE = 1,    /* candidate             its own      mark + 1     -      -                -       */
+    MESSAGE_PROMISE,        /* acceptor              candidate's  log end      -      -                own     */
+    MESSAGE_PROMISE_RUN,    /* acceptor              candidate's  first slot   slots  accepted ballot  -       */
+    MESSAGE_REJECT,         /* anyone                own promise  -            -      ballot refused   own     */
+    MESSAGE_FETCH,          /* candidate             its own      first slot   slots  -                -       */
+    MESSAGE_ENTRIES,        /* acceptor              candidate's  first slot   slots  -                -       */
+    MESSAGE_ACCEPT,         /* leader                its own      first slot   slots  read round       applied */
+    MESSAGE_ACCEPTED,       /* follower              leader's     match        -      highest seen     own     */
+    MESSAGE_TIMEOUT_NOW,    /* leader                its own      log end      -      -                own     */
     /* The two below pass between replicas (replica/catch_up); the core never sees them. */
-    MESSAGE_SNAPSHOT_CHUNK, /* leader         its own     snapshot's   bytes   offset           size
-                             */
-    MESSAGE_SNAPSHOT_NEXT,  /* follower       leader's    snapshot's   -       next offset      -  */
+    MESSAGE_SNAPSHOT_CHUNK, /* leader                its own      snapshot's   bytes  offset           size    */
+    MESSAGE_SNAPSHOT_NEXT,  /* follower              leader's     snapshot's   -      next offset      -       */
     MESSAGE_KINDS
 };
+/* clang-format on */
 
 /* A promise run with this accepted ballot is of slots the sender knows to be chosen: it beats all.
  */
@@ -37,7 +36,8 @@ enum message_kind {
 enum message_flag {
     MESSAGE_FLAG_PRE_VOTE = 1, /* prepare, promise, reject: would you? nothing is promised */
     MESSAGE_FLAG_TRANSFER = 2, /* prepare: the leader asked for this election */
-    MESSAGE_FLAG_LAGGING = 4,  /* reject: the candidate's log ends before mine begins */
+    MESSAGE_FLAG_LAGGING = 4, /* reject: the candidate's mark is before my log begins, or (pre-vote)
+                                 too far behind mine */
 };
 
 struct core_message {

@@ -15,6 +15,13 @@ static void send_reject(struct core *core, const struct core_message *message, u
 
 /* ---- Acceptor ---- */
 
+static void owe_promise(struct core *core, const struct core_message *message)
+{
+    core->promise_owed.to = message->from;
+    core->promise_owed.ballot = message->ballot;
+    core->promise_owed.from_slot = message->slot;
+}
+
 void multi_paxos_on_prepare(struct core *core, const struct core_message *message,
                             struct effects *effects)
 {
@@ -29,27 +36,25 @@ void multi_paxos_on_prepare(struct core *core, const struct core_message *messag
         return;
     }
     if (message->ballot == core->promised) {
-        bool is_mine_to_answer = generation_node(message->ballot) == message->from &&
-                                 core->promise_owed.to < 0 && core->role == ROLE_FOLLOWER;
-        if (is_mine_to_answer) {
-            core->promise_owed.to = message->from;
-            core->promise_owed.ballot = message->ballot;
-            core->promise_owed.from_slot = message->slot;
-            multi_paxos_answer_promise(core, effects);
-        } else {
+        if (generation_node(message->ballot) != message->from || core->role != ROLE_FOLLOWER) {
             core_drop(core, effects, DROP_WRONG_ROLE);
+            return;
+        }
+        owe_promise(core, message);
+        if (core->promised_durable == core->promised) {
+            multi_paxos_answer_promise(core, effects);
+        } else if (!core_persist_promise(core, effects)) {
+            core_drop(core, effects, DROP_NO_ROOM);
         }
         return;
     }
-    if (!core_may_persist(core)) {
+    if (!core_may_promise(core)) {
         core_drop(core, effects, DROP_NO_ROOM);
         return;
     }
     core->promised = message->ballot;
     leader_follower_step_down(core, effects);
-    core->promise_owed.to = message->from;
-    core->promise_owed.ballot = message->ballot;
-    core->promise_owed.from_slot = message->slot;
+    owe_promise(core, message);
     core_persist(core, effects, EFFECT_PERSIST_PROMISE, message->ballot, 0, 0);
 }
 
@@ -96,13 +101,16 @@ static bool adopt_leader(struct core *core, const struct core_message *message,
                          struct effects *effects)
 {
     if (message->ballot > core->promised) {
-        if (!core_may_persist(core)) {
+        if (!core_may_promise(core)) {
             core_drop(core, effects, DROP_NO_ROOM);
             return false;
         }
         core->promised = message->ballot;
         leader_follower_step_down(core, effects);
-        core_persist(core, effects, EFFECT_PERSIST_PROMISE, message->ballot, 0, 0);
+    }
+    if (!core_persist_promise(core, effects)) {
+        core_drop(core, effects, DROP_NO_ROOM);
+        return false;
     }
     if (core->leader != message->from) {
         core->leader_mark = 0;
@@ -143,20 +151,22 @@ void multi_paxos_on_accept(struct core *core, const struct core_message *message
         core_drop(core, effects, DROP_MALFORMED);
         return;
     }
-    if (last <= replicated_log_match(&core->log, core->mark, message->ballot)) {
+    uint64_t held = replicated_log_match(&core->log, core->mark, message->ballot);
+    if (last <= held) {
         return; /* sent again, held already: the answer says so */
     }
     if (message->slot <= core->mark) {
         core_drop(core, effects, DROP_OUT_OF_ORDER);
         return;
     }
-    uint64_t furthest = core->config.window_slots +
-                        (uint64_t)CORE_INFLIGHT_LIMIT * core->config.message_slots;
+    uint64_t furthest =
+        core->config.window_slots + (uint64_t)CORE_INFLIGHT_LIMIT * core->config.message_slots;
     if (last - core->mark > furthest) {
         core_drop(core, effects, DROP_BEYOND_WINDOW);
         return;
     }
-    if (!core_may_persist(core)) {
+    bool has_spare = replicated_log_has_room(&core->log, core->persist_count + CORE_SPARE_RUNS);
+    if (!core_may_persist(core) || (message->slot > held + 1 && !has_spare)) {
         core_drop(core, effects, DROP_NO_ROOM);
         return;
     }
@@ -317,6 +327,14 @@ static void fetch(struct core *core, struct effects *effects, const struct log_r
     bool is_waiting = core->fetch_until >= core->recover_next &&
                       core->now_ns - core->fetch_sent_ns < core->config.retransmit_ns;
     if (is_waiting) {
+        return;
+    }
+    if (core->fetch_until < core->recover_next) {
+        core->fetch_since_ns = core->now_ns;
+    }
+    if (core->now_ns - core->fetch_since_ns >= core->config.election_timeout_ns) {
+        /* Its source is gone, or released those slots: another election finds who has them. */
+        leader_follower_step_down(core, effects);
         return;
     }
     struct core_message *message =

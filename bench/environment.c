@@ -76,11 +76,11 @@ static bool read_cpuinfo(struct environment *environment)
 
 static bool is_virtual_vendor(const char *text)
 {
-    static const char *const NAMES[] = {
+    static const char *const names[] = {
         "QEMU",    "KVM",        "VMware",         "VirtualBox", "Bochs",          "Xen",
         "innotek", "Amazon EC2", "Google Compute", "OpenStack",  "Virtual Machine"};
-    for (size_t i = 0; i < sizeof NAMES / sizeof NAMES[0]; i++) {
-        if (strstr(text, NAMES[i]) != NULL) {
+    for (size_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        if (strstr(text, names[i]) != NULL) {
             return true;
         }
     }
@@ -130,7 +130,7 @@ static void read_file_system(struct environment *environment, const char *direct
     static const struct {
         long magic;
         const char *name;
-    } KNOWN[] = {{TMPFS_MAGIC, "tmpfs"},
+    } known[] = {{TMPFS_MAGIC, "tmpfs"},
                  {RAMFS_MAGIC, "ramfs"},
                  {HUGETLBFS_MAGIC, "hugetlbfs"},
                  {EXT4_SUPER_MAGIC, "ext4"},
@@ -145,9 +145,9 @@ static void read_file_system(struct environment *environment, const char *direct
     }
     (void)snprintf(environment->wal_fs, sizeof environment->wal_fs, "type 0x%lx",
                    (unsigned long)info.f_type);
-    for (size_t i = 0; i < sizeof KNOWN / sizeof KNOWN[0]; i++) {
-        if (KNOWN[i].magic == (long)info.f_type) {
-            (void)snprintf(environment->wal_fs, sizeof environment->wal_fs, "%s", KNOWN[i].name);
+    for (size_t i = 0; i < sizeof known / sizeof known[0]; i++) {
+        if (known[i].magic == (long)info.f_type) {
+            (void)snprintf(environment->wal_fs, sizeof environment->wal_fs, "%s", known[i].name);
         }
     }
 }

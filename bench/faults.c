@@ -17,9 +17,9 @@ enum step { STEP_WAITING, STEP_DOWN, STEP_BACK, STEP_DONE };
 
 static int parse_node(const char *text, uint32_t *node, struct problem *problem)
 {
-    static const char *const NAMES[] = {"leader"};
+    static const char *const names[] = {"leader"};
     char *end;
-    if (strcmp(text, NAMES[0]) == 0) {
+    if (strcmp(text, names[0]) == 0) {
         *node = FAULTS_LEADER;
         return 0;
     }
@@ -28,7 +28,7 @@ static int parse_node(const char *text, uint32_t *node, struct problem *problem)
         *node = (uint32_t)number;
         return 0;
     }
-    const char *nearest = suggest_nearest(text, NAMES, 1);
+    const char *nearest = suggest_nearest(text, names, 1);
     return nearest != NULL
                ? problem_set(problem, "'%s' is no node; did you mean '%s'?", text, nearest)
                : problem_set(problem, "'%s' is no node; use leader or a number from 0", text);
@@ -253,7 +253,7 @@ int faults_start(struct faults *faults, const struct fault_plan *plan, const str
     int error = pthread_create(&faults->thread, NULL, faults_main, faults);
     if (error != 0) {
         (void)problem_set(problem, "cannot start the thread that crashes nodes: %s",
-                          strerror(error));
+                          strerrordesc_np(error));
         return -error;
     }
     faults->is_running = true;

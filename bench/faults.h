@@ -24,7 +24,7 @@
 #include "bench/target.h"
 
 #define FAULTS_MAX        64
-#define FAULTS_TEXT       (FAULTS_MAX * 40)
+#define FAULTS_TEXT       ((size_t)FAULTS_MAX * 40)
 #define FAULTS_TICK_NS    UINT64_C(500000)
 #define FAULTS_LEADER     UINT32_MAX
 #define FAULTS_RESTART_NS UINT64_C(1000000000)

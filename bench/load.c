@@ -493,7 +493,7 @@ int load_start(struct load *load, struct problem *problem)
         int error = pthread_create(&client->thread, NULL, client_main, client);
         if (error != 0) {
             (void)problem_set(problem, "cannot start client thread %" PRIu32 " of %" PRIu32 ": %s",
-                              load->threads + 1, load->clients, strerror(error));
+                              load->threads + 1, load->clients, strerrordesc_np(error));
             return -error;
         }
         load->threads++;

@@ -24,8 +24,8 @@ struct rule {
         *argument; /* as the help shows it; CHOICE: the names, blank between, in enum's order */
     const char *help;
     int (*parse)(struct options *options, const char *text, struct problem *problem); /* CUSTOM */
-    bool (*print)(const struct options *options, char *text);
-    const char *group; /* the heading before it, or NULL */
+    bool (*print)(const struct options *options, char *text); /* NULL: said by another */
+    const char *group;                                        /* the heading before it, or NULL */
 };
 
 #define MEMBER(member) offsetof(struct options, member)
@@ -68,13 +68,6 @@ static int parse_workload(struct options *options, const char *text, struct prob
     return workload_parse_name(text, &options->mix, problem);
 }
 
-static bool print_nothing(const struct options *options, char *text)
-{
-    (void)options;
-    (void)text;
-    return false;
-}
-
 static int parse_distribution(struct options *options, const char *text, struct problem *problem)
 {
     return workload_parse_distribution(text, &options->distribution, problem);
@@ -111,7 +104,7 @@ static bool print_crash(const struct options *options, char *text)
 /* ---- The table ------------------------------------------------------------------------------ */
 
 /* Field order: name, kind, offset, min, max, argument, help, parse, print, group. */
-static const struct rule RULES[] = {
+static const struct rule rules[] = {
     {"nodes", COUNT, MEMBER(nodes), 1, SYNOD_MAX_NODES, "N", "nodes, a thread each (3)", NULL, NULL,
      "The cluster"},
     {"batch", CUSTOM, 0, 0, 0, "auto|N", "commands proposed together, at most (auto)", parse_batch,
@@ -139,7 +132,7 @@ static const struct rule RULES[] = {
     {"mix", CUSTOM, 0, 0, 0, "OP:W,...", "weights of put get cas delete (put:1)", parse_mix,
      print_mix, NULL},
     {"workload", CUSTOM, 0, 0, 0, "put|get", "a mix by name, instead of --mix", parse_workload,
-     print_nothing, NULL},
+     NULL, NULL},
     {"reads", CHOICE, MEMBER(reads), 0, 0, "quorum log", "how gets are served (quorum)", NULL, NULL,
      NULL},
     {"dist", CUSTOM, 0, 0, 0, "KIND",
@@ -154,7 +147,7 @@ static const struct rule RULES[] = {
     {"seed", COUNT, MEMBER(seed), 0, INT64_MAX, "N", "of keys, values and time-outs (1)", NULL,
      NULL, NULL},
 
-    {"duration", DURATION, MEMBER(duration_ns), 1000000, 1000 * 3600 * SECOND_NS, "TIME",
+    {"duration", DURATION, MEMBER(duration_ns), 1000000, 3600000 * SECOND_NS, "TIME",
      "how long to measure (10s, or until --ops)", NULL, NULL, "The run"},
     {"ops", COUNT, MEMBER(operations), 1, INT64_MAX, "N", "stop after so many operations", NULL,
      NULL, NULL},
@@ -178,7 +171,7 @@ static const struct rule RULES[] = {
     {"version", FLAG, MEMBER(wants_version), 0, 0, NULL, "the version", NULL, NULL, NULL},
 };
 
-#define RULE_COUNT (sizeof RULES / sizeof RULES[0])
+#define RULE_COUNT (sizeof rules / sizeof rules[0])
 
 void options_init(struct options *options)
 {
@@ -318,7 +311,7 @@ static int set_rule(struct options *options, const struct rule *rule, const char
 
 const char *options_name(size_t i)
 {
-    return i < RULE_COUNT ? RULES[i].name : NULL;
+    return i < RULE_COUNT ? rules[i].name : NULL;
 }
 
 /* An abbreviation is never taken, but it tells what was meant. */
@@ -327,7 +320,7 @@ static int unknown_option(const char *name, struct problem *problem)
     const char *names[RULE_COUNT];
     const char *nearest = NULL;
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        names[i] = RULES[i].name;
+        names[i] = rules[i].name;
         if (nearest == NULL && name[0] != '\0' && strncmp(name, names[i], strlen(name)) == 0) {
             nearest = names[i];
         }
@@ -342,8 +335,8 @@ int options_set(struct options *options, const char *name, const char *value,
                 struct problem *problem)
 {
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        if (strcmp(RULES[i].name, name) == 0) {
-            return set_rule(options, &RULES[i], value, problem);
+        if (strcmp(rules[i].name, name) == 0) {
+            return set_rule(options, &rules[i], value, problem);
         }
     }
     return unknown_option(name, problem);
@@ -381,8 +374,8 @@ static int check(struct options *options, const bool *is_given, struct problem *
     bool has_mix = false;
     bool has_workload = false;
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        has_mix = has_mix || (is_given[i] && RULES[i].parse == parse_mix);
-        has_workload = has_workload || (is_given[i] && RULES[i].parse == parse_workload);
+        has_mix = has_mix || (is_given[i] && rules[i].parse == parse_mix);
+        has_workload = has_workload || (is_given[i] && rules[i].parse == parse_workload);
     }
     if (has_mix && has_workload) {
         return problem_set(problem, "--mix and --workload both say what to ask for; give one");
@@ -422,7 +415,7 @@ static int read_arguments(struct options *options, poptContext context, bool *is
 {
     int value;
     while ((value = poptGetNextOpt(context)) > 0) {
-        const struct rule *rule = &RULES[value - 1];
+        const struct rule *rule = &rules[value - 1];
         is_given[value - 1] = true;
         char *text = poptGetOptArg(context);
         int result = set_rule(options, rule, rule->kind == FLAG ? "true" : text, problem);
@@ -448,9 +441,9 @@ int options_parse(struct options *options, int count, const char **arguments,
     bool is_given[RULE_COUNT] = {false};
     memset(table, 0, sizeof table);
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        table[i].longName = RULES[i].name;
-        table[i].shortName = strcmp(RULES[i].name, "help") == 0 ? 'h' : '\0';
-        table[i].argInfo = RULES[i].kind == FLAG ? POPT_ARG_NONE : POPT_ARG_STRING;
+        table[i].longName = rules[i].name;
+        table[i].shortName = strcmp(rules[i].name, "help") == 0 ? 'h' : '\0';
+        table[i].argInfo = rules[i].kind == FLAG ? POPT_ARG_NONE : POPT_ARG_STRING;
         table[i].val = (int)i + 1;
     }
     poptContext context = poptGetContext("synod bench", count, arguments, table, 0);
@@ -489,7 +482,7 @@ static bool print_choice(const struct rule *rule, uint32_t value, char *text)
 
 bool options_print(const struct options *options, size_t i, char *text)
 {
-    const struct rule *rule = &RULES[i];
+    const struct rule *rule = &rules[i];
     const void *member = const_member_of(options, rule);
     text[0] = '\0';
     switch (rule->kind) {
@@ -506,7 +499,7 @@ bool options_print(const struct options *options, size_t i, char *text)
         (void)snprintf(text, OPTIONS_TEXT, "%s", *(const bool *)member ? "true" : "false");
         return member != &options->wants_help && member != &options->wants_version;
     case CUSTOM:
-        return rule->print(options, text);
+        return rule->print != NULL && rule->print(options, text);
     }
     return false;
 }
@@ -519,7 +512,7 @@ void options_help(FILE *to)
                 "(powers of 1024), times need one of ns us ms s m h.\n",
                 to);
     for (size_t i = 0; i < RULE_COUNT; i++) {
-        const struct rule *rule = &RULES[i];
+        const struct rule *rule = &rules[i];
         if (rule->group != NULL) {
             (void)fprintf(to, "\n%s\n", rule->group);
         }

@@ -117,6 +117,7 @@ static int place_list(struct placement *placement, const struct placement_spec *
                       uint32_t nodes, uint32_t clients, const uint16_t *usable,
                       uint32_t usable_count, struct problem *problem)
 {
+    ASSERT(spec->count > 0);
     for (uint32_t i = 0; i < spec->count; i++) {
         uint32_t at = 0;
         while (at < usable_count && usable[at] != spec->cpus[i]) {

@@ -116,8 +116,12 @@ void process_threads_read(struct process_threads *threads)
     if (directory == NULL) {
         return;
     }
-    const struct dirent *entry;
-    while (threads->count < threads->capacity && (entry = readdir(directory)) != NULL) {
+    while (threads->count < threads->capacity) {
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): safe on a stream that no other thread has */
+        const struct dirent *entry = readdir(directory);
+        if (entry == NULL) {
+            break;
+        }
         if (isdigit((unsigned char)entry->d_name[0])) {
             int id = (int)strtol(entry->d_name, NULL, 10);
             read_thread(&threads->list[threads->count++], id);

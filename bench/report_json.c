@@ -92,14 +92,14 @@ static json_t *histogram_json(struct builder *builder, const struct histogram *h
     static const struct {
         const char *key;
         double percent;
-    } PERCENTILES[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}};
+    } percentiles[] = {{"p50", 50}, {"p90", 90}, {"p99", 99}, {"p99.9", 99.9}, {"p99.99", 99.99}};
     json_t *object = json_object();
     put(builder, object, "count", number(histogram_count(histogram)));
     put(builder, object, "mean", json_real(histogram_mean(histogram)));
-    for (size_t i = 0; i < sizeof PERCENTILES / sizeof PERCENTILES[0]; i++) {
-        put(builder, object, PERCENTILES[i].key,
-            number_if(report_has_percentile(histogram, PERCENTILES[i].percent),
-                      histogram_percentile(histogram, PERCENTILES[i].percent)));
+    for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++) {
+        put(builder, object, percentiles[i].key,
+            number_if(report_has_percentile(histogram, percentiles[i].percent),
+                      histogram_percentile(histogram, percentiles[i].percent)));
     }
     put(builder, object, "max", number(histogram_max(histogram)));
     return object;

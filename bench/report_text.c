@@ -69,14 +69,14 @@ static void write_throughput(const struct report *report, FILE *to)
 
 static void write_latency_row(const char *name, const struct histogram *histogram, FILE *to)
 {
-    static const double PERCENTILES[] = {50, 90, 99, 99.9, 99.99};
+    static const double percentiles[] = {50, 90, 99, 99.9, 99.99};
     label(to, name);
     (void)fprintf(to, "%13s %7s", units_grouped(histogram_count(histogram)).text,
                   histogram_count(histogram) == 0 ? "-"
                                                   : units_duration(histogram_mean(histogram)).text);
-    for (size_t i = 0; i < sizeof PERCENTILES / sizeof PERCENTILES[0]; i++) {
-        bool is_told = report_has_percentile(histogram, PERCENTILES[i]);
-        double value = (double)histogram_percentile(histogram, PERCENTILES[i]);
+    for (size_t i = 0; i < sizeof percentiles / sizeof percentiles[0]; i++) {
+        bool is_told = report_has_percentile(histogram, percentiles[i]);
+        double value = (double)histogram_percentile(histogram, percentiles[i]);
         (void)fprintf(to, " %7s", is_told ? units_duration(value).text : "-");
     }
     (void)fprintf(to, " %7s\n",

@@ -65,7 +65,7 @@ static void close_cluster(void *state)
     synod_cluster_close(state);
 }
 
-static const struct target_operations CLUSTER = {
+static const struct target_operations cluster_operations = {
     .open_client = open_client,
     .close_client = close_client,
     .submit = submit,
@@ -88,8 +88,8 @@ enum synod_status target_cluster_open(struct target *target, const struct synod_
     enum synod_status status =
         synod_cluster_open(options, &cluster, problem->text, sizeof problem->text);
     if (status == SYNOD_OK) {
-        *target =
-            (struct target){.operations = &CLUSTER, .state = cluster, .nodes = options->nodes};
+        *target = (struct target){
+            .operations = &cluster_operations, .state = cluster, .nodes = options->nodes};
     }
     return status;
 }

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: MIT */
 #include "bench/target.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 /* Everything comes back OK, in the order it was submitted, with the next poll. */
@@ -82,8 +83,7 @@ static enum synod_status restart(void *state, uint32_t node, char *problem, size
 {
     (void)state;
     (void)node;
-    (void)problem;
-    (void)problem_size;
+    (void)snprintf(problem, problem_size, "the null target has no nodes");
     return SYNOD_INVALID;
 }
 
@@ -107,7 +107,7 @@ static const char *directory(void *state)
     return NULL;
 }
 
-static const struct target_operations NULL_TARGET = {
+static const struct target_operations null_operations = {
     .open_client = open_client,
     .close_client = close_client,
     .submit = submit,
@@ -129,7 +129,7 @@ enum synod_status target_null_open(struct target *target, uint32_t depth)
         return SYNOD_NO_MEMORY;
     }
     null->depth = depth;
-    *target = (struct target){.operations = &NULL_TARGET, .state = null, .nodes = 1};
+    *target = (struct target){.operations = &null_operations, .state = null, .nodes = 1};
     return SYNOD_OK;
 }
 

@@ -21,28 +21,28 @@ struct family {
     struct unit units[8];
 };
 
-static const struct family COUNTS = {
+static const struct family count_units = {
     "k m g", false, "10k", {{"k", 1000}, {"m", 1000000}, {"g", 1000000000}}};
-static const struct family SIZES = {"k m g (powers of 1024)",
-                                    false,
-                                    "64m",
-                                    {{"k", 1ULL << 10},
-                                     {"m", 1ULL << 20},
-                                     {"g", 1ULL << 30},
-                                     {"ki", 1ULL << 10},
-                                     {"mi", 1ULL << 20},
-                                     {"gi", 1ULL << 30}}};
-static const struct family DURATIONS = {"ns us ms s m h",
-                                        true,
-                                        "10s",
-                                        {{"ns", 1},
-                                         {"us", 1000},
-                                         {"ms", 1000000},
-                                         {"s", 1000000000},
-                                         {"m", 60000000000},
-                                         {"h", 3600000000000}}};
+static const struct family size_units = {"k m g (powers of 1024)",
+                                         false,
+                                         "64m",
+                                         {{"k", 1ULL << 10},
+                                          {"m", 1ULL << 20},
+                                          {"g", 1ULL << 30},
+                                          {"ki", 1ULL << 10},
+                                          {"mi", 1ULL << 20},
+                                          {"gi", 1ULL << 30}}};
+static const struct family duration_units = {"ns us ms s m h",
+                                             true,
+                                             "10s",
+                                             {{"ns", 1},
+                                              {"us", 1000},
+                                              {"ms", 1000000},
+                                              {"s", 1000000000},
+                                              {"m", 60000000000},
+                                              {"h", 3600000000000}}};
 
-#define FAMILY_UNITS (sizeof COUNTS.units / sizeof COUNTS.units[0])
+#define FAMILY_UNITS (sizeof count_units.units / sizeof count_units.units[0])
 
 /* The value that `length` characters name as a unit, or 0. */
 static uint64_t unit_factor(const struct family *family, const char *name, size_t length)
@@ -121,17 +121,17 @@ static int parse(const struct family *family, const char *text, uint64_t *value,
 
 int units_parse_count(const char *text, uint64_t *count, struct problem *problem)
 {
-    return parse(&COUNTS, text, count, problem);
+    return parse(&count_units, text, count, problem);
 }
 
 int units_parse_size(const char *text, uint64_t *bytes, struct problem *problem)
 {
-    return parse(&SIZES, text, bytes, problem);
+    return parse(&size_units, text, bytes, problem);
 }
 
 int units_parse_duration(const char *text, uint64_t *duration_ns, struct problem *problem)
 {
-    return parse(&DURATIONS, text, duration_ns, problem);
+    return parse(&duration_units, text, duration_ns, problem);
 }
 
 struct scale {
@@ -160,21 +160,21 @@ static struct units_text scaled(double value, const struct scale *scales, const 
 
 struct units_text units_duration(double duration_ns)
 {
-    static const struct scale SCALES[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {0, NULL}};
-    return scaled(duration_ns, SCALES, "ns");
+    static const struct scale scales[] = {{1e9, "s"}, {1e6, "ms"}, {1e3, "us"}, {0, NULL}};
+    return scaled(duration_ns, scales, "ns");
 }
 
 struct units_text units_rate(double per_second)
 {
-    static const struct scale SCALES[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {0, NULL}};
-    return scaled(per_second, SCALES, "");
+    static const struct scale scales[] = {{1e9, "G"}, {1e6, "M"}, {1e3, "k"}, {0, NULL}};
+    return scaled(per_second, scales, "");
 }
 
 struct units_text units_bytes(uint64_t bytes)
 {
-    static const struct scale SCALES[] = {
+    static const struct scale scales[] = {
         {0x1p40, "TiB"}, {0x1p30, "GiB"}, {0x1p20, "MiB"}, {0x1p10, "KiB"}, {0, NULL}};
-    return scaled((double)bytes, SCALES, "B");
+    return scaled((double)bytes, scales, "B");
 }
 
 struct units_text units_grouped(uint64_t number)
@@ -209,15 +209,15 @@ static struct units_text exact(const struct family *family, uint64_t value)
 
 struct units_text units_exact_count(uint64_t count)
 {
-    return exact(&COUNTS, count);
+    return exact(&count_units, count);
 }
 
 struct units_text units_exact_size(uint64_t bytes)
 {
-    return exact(&SIZES, bytes);
+    return exact(&size_units, bytes);
 }
 
 struct units_text units_exact_duration(uint64_t duration_ns)
 {
-    return exact(&DURATIONS, duration_ns);
+    return exact(&duration_units, duration_ns);
 }

@@ -14,19 +14,19 @@
 
 #define HOT_SHARE_OF_TEN 9
 
-static const char *const OPERATION_NAMES[WORKLOAD_OPERATIONS] = {
+static const char *const operation_names[WORKLOAD_OPERATIONS] = {
     [SYNOD_PUT] = "put", [SYNOD_GET] = "get", [SYNOD_DELETE] = "delete", [SYNOD_CAS] = "cas"};
 
 const char *workload_operation_name(enum synod_operation operation)
 {
-    return OPERATION_NAMES[operation];
+    return operation_names[operation];
 }
 
 /* ---- Texts ---------------------------------------------------------------------------------- */
 
 static int unknown_operation(const char *name, struct problem *problem)
 {
-    const char *nearest = suggest_nearest(name, OPERATION_NAMES, WORKLOAD_OPERATIONS);
+    const char *nearest = suggest_nearest(name, operation_names, WORKLOAD_OPERATIONS);
     if (nearest != NULL) {
         return problem_set(problem, "unknown operation '%s'; did you mean '%s'?", name, nearest);
     }
@@ -47,7 +47,7 @@ static int parse_share(char *part, struct workload_mix *mix, struct problem *pro
         }
     }
     for (size_t i = 0; i < WORKLOAD_OPERATIONS; i++) {
-        if (strcmp(part, OPERATION_NAMES[i]) == 0) {
+        if (strcmp(part, operation_names[i]) == 0) {
             mix->weight[i] = (uint32_t)weight;
             return 0;
         }
@@ -79,17 +79,17 @@ int workload_parse_mix(const char *text, struct workload_mix *mix, struct proble
 
 int workload_parse_name(const char *text, struct workload_mix *mix, struct problem *problem)
 {
-    static const char *const NAMES[] = {"put", "get"};
+    static const char *const names[] = {"put", "get"};
     *mix = (struct workload_mix){0};
-    if (strcmp(text, NAMES[0]) == 0) {
+    if (strcmp(text, names[0]) == 0) {
         mix->weight[SYNOD_PUT] = 1;
         return 0;
     }
-    if (strcmp(text, NAMES[1]) == 0) {
+    if (strcmp(text, names[1]) == 0) {
         mix->weight[SYNOD_GET] = 1;
         return 0;
     }
-    const char *nearest = suggest_nearest(text, NAMES, sizeof NAMES / sizeof NAMES[0]);
+    const char *nearest = suggest_nearest(text, names, sizeof names / sizeof names[0]);
     return nearest != NULL ? problem_set(problem, "unknown workload; did you mean '%s'?", nearest)
                            : problem_set(problem, "unknown workload; use put or get, or --mix");
 }
@@ -108,7 +108,7 @@ static int parse_exponent(const char *text, double *exponent, struct problem *pr
 int workload_parse_distribution(const char *text, struct workload_distribution *distribution,
                                 struct problem *problem)
 {
-    static const char *const NAMES[] = {"uniform", "zipf", "hot"};
+    static const char *const names[] = {"uniform", "zipf", "hot"};
     const char *colon = strchr(text, ':');
     size_t length = colon == NULL ? strlen(text) : (size_t)(colon - text);
     *distribution = (struct workload_distribution){0};
@@ -132,7 +132,7 @@ int workload_parse_distribution(const char *text, struct workload_distribution *
     }
     char name[WORKLOAD_TEXT];
     (void)snprintf(name, sizeof name, "%.*s", (int)length, text);
-    const char *nearest = suggest_nearest(name, NAMES, sizeof NAMES / sizeof NAMES[0]);
+    const char *nearest = suggest_nearest(name, names, sizeof names / sizeof names[0]);
     return nearest != NULL
                ? problem_set(problem, "unknown distribution '%s'; did you mean '%s'?", name,
                              nearest)
@@ -146,7 +146,7 @@ void workload_print_mix(const struct workload_mix *mix, char *text)
     for (size_t i = 0; i < WORKLOAD_OPERATIONS; i++) {
         if (mix->weight[i] > 0) {
             int length = snprintf(text + at, WORKLOAD_TEXT - at, "%s%s:%" PRIu32, at > 0 ? "," : "",
-                                  OPERATION_NAMES[i], mix->weight[i]);
+                                  operation_names[i], mix->weight[i]);
             at += (size_t)length;
         }
     }

@@ -124,7 +124,7 @@ static enum synod_status open_target(const struct options *options,
                                      struct problem *problem)
 {
     /* Automatic placement has put node 0 where the leader should be. */
-    static const int PRIORITIES[SYNOD_MAX_NODES] = {1};
+    static const int priorities[SYNOD_MAX_NODES] = {1};
     if (options->target == OPTIONS_TARGET_NULL) {
         enum synod_status status = target_null_open(target, LOAD_MAX_DEPTH);
         if (status != SYNOD_OK) {
@@ -138,7 +138,7 @@ static enum synod_status open_target(const struct options *options,
         return SYNOD_NO_SPACE;
     }
     struct synod_options cluster;
-    cluster_options(options, placement, PRIORITIES, &cluster);
+    cluster_options(options, placement, priorities, &cluster);
     return target_cluster_open(target, &cluster, problem);
 }
 
@@ -157,7 +157,7 @@ static int write_results(const struct report *report, FILE *json_file)
         json_decref(document);
     }
     if (!is_good) {
-        (void)fprintf(stderr, "synod bench: cannot write the result: %s\n", strerror(errno));
+        (void)fprintf(stderr, "synod bench: cannot write the result: %s\n", strerrordesc_np(errno));
         return EXIT_INTERNAL;
     }
     if (report->interrupted) {
@@ -285,14 +285,14 @@ int command_bench(int count, const char **arguments)
         /* Before the run: a name that cannot be written must not cost one. */
         json_file = strcmp(options.json, "-") == 0 ? stdout : fopen(options.json, "we");
         if (json_file == NULL) {
-            (void)problem_set(&problem, "--json %s: %s", options.json, strerror(errno));
+            (void)problem_set(&problem, "--json %s: %s", options.json, strerrordesc_np(errno));
             return complain(&problem, EXIT_INTERNAL);
         }
     }
     catch_interrupts();
     int exit_code = prepare_and_run(&options, json_file);
     if (json_file != NULL && json_file != stdout && fclose(json_file) != 0) {
-        (void)problem_set(&problem, "--json %s: %s", options.json, strerror(errno));
+        (void)problem_set(&problem, "--json %s: %s", options.json, strerrordesc_np(errno));
         return complain(&problem, EXIT_INTERNAL);
     }
     return exit_code;

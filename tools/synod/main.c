@@ -15,17 +15,17 @@ struct command {
     const char *help;
 };
 
-static const struct command COMMANDS[] = {
+static const struct command commands[] = {
     {"bench", command_bench, "load a cluster, measure throughput and latency"},
 };
 
-#define COMMAND_COUNT (sizeof COMMANDS / sizeof COMMANDS[0])
+#define COMMAND_COUNT (sizeof commands / sizeof commands[0])
 
 static int help(FILE *to, int exit_code)
 {
     (void)fputs("usage: synod COMMAND [OPTION...]\n\n", to);
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        (void)fprintf(to, "  %-10s %s\n", COMMANDS[i].name, COMMANDS[i].help);
+        (void)fprintf(to, "  %-10s %s\n", commands[i].name, commands[i].help);
     }
     (void)fputs(
         "\n`synod COMMAND --help` tells a command's options; `synod --version` the version.\n", to);
@@ -36,7 +36,7 @@ static int unknown(const char *name)
 {
     const char *names[COMMAND_COUNT];
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        names[i] = COMMANDS[i].name;
+        names[i] = commands[i].name;
     }
     const char *nearest = suggest_nearest(name, names, COMMAND_COUNT);
     (void)fprintf(stderr, "synod: unknown command '%s'; ", name);
@@ -77,8 +77,8 @@ int main(int count, char **arguments)
         return EXIT_GOOD;
     }
     for (size_t i = 0; i < COMMAND_COUNT; i++) {
-        if (strcmp(arguments[1], COMMANDS[i].name) == 0) {
-            return run(&COMMANDS[i], count - 1, arguments + 1);
+        if (strcmp(arguments[1], commands[i].name) == 0) {
+            return run(&commands[i], count - 1, arguments + 1);
         }
     }
     return unknown(arguments[1]);

@@ -142,7 +142,9 @@ static void watch_election(struct faults *faults, struct fault_result *result, u
 {
     const struct target *target = faults->target;
     int leader = target->operations->leader(target->state);
-    if (result->was_leader && result->elected < 0 && leader >= 0 && leader != result->node) {
+    /* For a moment the crashed node still counts as leader; later it may really be again. */
+    result->is_deposed = result->is_deposed || leader != result->node;
+    if (result->was_leader && result->elected < 0 && leader >= 0 && result->is_deposed) {
         result->elected = leader;
         result->elected_ns = now;
     }

@@ -43,6 +43,7 @@ struct fault_plan {
 struct fault_result {
     int node; /* -1: there was no leader to crash */
     bool was_leader;
+    bool is_deposed; /* it has been seen not to lead since */
     enum synod_status crash_status, restart_status;
     struct problem problem; /* why the restart failed */
     uint64_t crashed_ns, elected_ns, restarted_ns, caught_up_ns;

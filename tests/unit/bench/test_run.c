@@ -190,13 +190,22 @@ START_TEST(interrupt_before_the_window_leaves_no_report)
 }
 END_TEST
 
-/* The outage is made 60 ms long: nothing is answered in it, so the gap cannot be shorter. */
+/*
+ * Nothing is answered during an outage, but on a busy machine each of the two clients may look late
+ * at one answer from before it, and so cut the silence into three: the longest part is at least a
+ * third, less the 2 ms to which a gap is known.
+ */
+static uint64_t least_gap_ns(void)
+{
+    return scripted.outage_ns / 3 - 2 * MS;
+}
+
 START_TEST(crash_of_the_leader_leaves_a_gap)
 {
     begin();
     scripted.outage_ns = 60 * MS;
-    options.duration_ns = 300 * MS;
-    ck_assert_int_eq(faults_parse("leader@50ms+100ms", &options.crashes, &problem), 0);
+    options.duration_ns = 500 * MS;
+    ck_assert_int_eq(faults_parse("leader@50ms+20ms", &options.crashes, &problem), 0);
     ck_assert_int_eq(run_it(&target), 0);
     const struct fault_result *fault = &report.faults.results[0];
     ck_assert_int_eq(fault->node, 0);
@@ -204,9 +213,8 @@ START_TEST(crash_of_the_leader_leaves_a_gap)
     ck_assert_int_eq(fault->elected, 1);
     ck_assert_uint_ge(fault->crashed_ns, 50 * MS);
     ck_assert_uint_ge(fault->elected_ns - fault->crashed_ns, 60 * MS - FAULTS_TICK_NS);
-    ck_assert_uint_ge(fault->gap.end_ns - fault->gap.start_ns, 58 * MS);
-    ck_assert_uint_le(fault->gap.start_ns, fault->crashed_ns + 60 * MS);
-    ck_assert_uint_ge(fault->gap.end_ns, fault->crashed_ns + 59 * MS);
+    ck_assert_uint_ge(fault->gap.end_ns - fault->gap.start_ns, least_gap_ns());
+    ck_assert_uint_gt(fault->gap.end_ns, fault->crashed_ns);
     ck_assert_uint_eq(atomic_load(&scripted.restarts), 1);
     /* Two clients with at most eight in flight each lost what they had. */
     ck_assert_uint_gt(fault->unknown, 0);
@@ -226,9 +234,10 @@ START_TEST(each_crash_has_its_own_gap)
     const struct fault_result *faults = report.faults.results;
     ck_assert_int_eq(faults[0].node, 0);
     ck_assert_int_eq(faults[1].node, 1);
-    ck_assert_uint_ge(faults[0].gap.end_ns - faults[0].gap.start_ns, 38 * MS);
-    ck_assert_uint_ge(faults[1].gap.end_ns - faults[1].gap.start_ns, 38 * MS);
-    ck_assert_uint_ge(faults[1].gap.start_ns, faults[0].gap.end_ns);
+    ck_assert_uint_ge(faults[0].gap.end_ns - faults[0].gap.start_ns, least_gap_ns());
+    ck_assert_uint_ge(faults[1].gap.end_ns - faults[1].gap.start_ns, least_gap_ns());
+    ck_assert_uint_le(faults[0].gap.end_ns, faults[1].crashed_ns);
+    ck_assert_uint_gt(faults[1].gap.end_ns, faults[1].crashed_ns);
     ck_assert_uint_eq(faults[0].restarted_ns, UINT64_MAX); /* due after the window */
     end();
 }

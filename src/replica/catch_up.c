@@ -120,7 +120,7 @@ static void answer(struct replica *replica, const struct core_message *message, 
 
 static void install(struct replica *replica, uint64_t slot)
 {
-    int error = wal_reset(replica->wal, slot);
+    int error = wal_supersede(replica->wal, slot);
     if (error < 0) {
         replica_fail(replica, error);
         return;

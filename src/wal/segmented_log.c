@@ -214,6 +214,20 @@ int segmented_log_reset(struct segmented_log *log, uint64_t slot)
     return segmented_log_sync(log);
 }
 
+int segmented_log_supersede(struct segmented_log *log, uint64_t slot)
+{
+    if (log->failed != 0)
+        return log->failed;
+    bool has_spare = active_id(log) < highest_id(log);
+    if (!has_spare && room_left(log) < LOG_STATE_RECORD_BYTES + SEGMENT_RESET_ROOM)
+        return -ENOSPC;
+    log->state.released = slot > log->state.released ? slot : log->state.released;
+    segmented_log_retire(log);
+    int error = segmented_log_append_state(log, SEGMENT_RESET_ROOM);
+    ASSERT(error == 0);
+    return segmented_log_sync(log);
+}
+
 uint32_t segmented_log_prepare(struct segmented_log *log, uint32_t segments)
 {
     /* acquire: pairs with the owner's releases [W1]: a segment is in the ring before it is named.

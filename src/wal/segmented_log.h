@@ -115,6 +115,10 @@ void segmented_log_reclaim(struct segmented_log *log);
  * segment, a fresh one when there is a spare. -ENOSPC, -EIO. */
 MUST_USE int segmented_log_reset(struct segmented_log *log, uint64_t slot);
 
+/* Releases the slots up to `slot`, retires what that frees, and writes both down. -ENOSPC: nothing
+ * changed; -EIO. */
+MUST_USE int segmented_log_supersede(struct segmented_log *log, uint64_t slot);
+
 /* Prefaults up to `segments` spares. The owner's or one other thread's; returns how many. */
 uint32_t segmented_log_prepare(struct segmented_log *log, uint32_t segments);
 

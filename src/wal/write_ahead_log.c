@@ -23,6 +23,8 @@ struct wal {
     uint64_t index_slots;
     uint64_t last_slot;
     uint32_t payload_limit;
+    uint32_t sweep_segment; /* whose records before sweep_offset are known to be superseded */
+    size_t sweep_offset;
     int lock;
 };
 
@@ -357,6 +359,52 @@ int wal_reset(struct wal *wal, uint64_t slot)
     if (log->names_are_stale)
         segmented_log_rename(log);
     return error;
+}
+
+int wal_supersede(struct wal *wal, uint64_t slot)
+{
+    struct segmented_log *log = &wal->log;
+    uint64_t first = log->state.released + 1;
+    int error = segmented_log_supersede(log, slot);
+    if (error == -ENOSPC)
+        return error;
+    index_forget(wal, first, slot);
+    wal->last_slot = wal->last_slot > log->state.released ? wal->last_slot : log->state.released;
+    if (log->names_are_stale)
+        segmented_log_rename(log);
+    return error;
+}
+
+/* Whether the segment, the oldest one needed, holds no latest record of any slot from where the
+ * last sweep of it stopped. What is superseded stays so: every record is looked at once. */
+static bool is_superseded(struct wal *wal, uint32_t *records)
+{
+    const struct segmented_log *log = &wal->log;
+    struct segment_walk walk = {.segment = segmented_log_segment(log, log->live)};
+    walk.end = walk.segment->file.size;
+    walk.offset = wal->sweep_segment == log->live ? wal->sweep_offset : SEGMENT_HEADER_BYTES;
+    wal->sweep_segment = log->live;
+    wal->sweep_offset = walk.offset;
+    for (; *records > 0; --*records) {
+        struct record_check check;
+        size_t offset = 0;
+        if (!segment_walk_next(&walk, &check, &offset) ||
+            (uint32_t)check.record.kind == RECORD_SEAL)
+            return true;
+        bool is_accept = check.record.kind == RECORD_VALUE || check.record.kind == RECORD_NOOP;
+        if (is_accept &&
+            index_look_up(wal, check.record.slot) == index_entry(log->live % log->count, offset))
+            return false;
+        wal->sweep_offset = walk.offset;
+    }
+    return false;
+}
+
+void wal_sweep(struct wal *wal, uint32_t records)
+{
+    struct segmented_log *log = &wal->log;
+    while (log->live < log->active_segment->id && is_superseded(wal, &records))
+        log->live++;
 }
 
 void wal_space(const struct wal *wal, struct wal_space *space)

@@ -152,12 +152,28 @@ uint32_t wal_retired(const struct wal *wal);
 void wal_reclaim(struct wal *wal);
 
 /*
+ * Retires the oldest segments, too, whose records are all released or superseded by later ones of
+ * the same slots, as happens when ballot after ballot proposes the same values again and nothing is
+ * chosen. For a log short of space: looks at `records` records at most and goes on from there next
+ * time.
+ */
+void wal_sweep(struct wal *wal, uint32_t records);
+
+/*
  * Forgets every accept record (a snapshot at `slot`, durable by now, replaces the log), for good as
  * far as wal_sync defines it; the promise stays. All segments but a fresh one become retired (but
  * the active one when no spare is left: a full log can be reset too). Later appends start above
  * `slot`. -ENOSPC after several resets of a full log without wal_reclaim(); -EIO.
  */
 MUST_USE int wal_reset(struct wal *wal, uint64_t slot);
+
+/*
+ * A snapshot from elsewhere, durable by now, takes the place of the slots up to `slot`, of which
+ * this log may hold none, or values that were never chosen: they are released, and for good as far
+ * as wal_sync defines it, so that no recovery finds them again. What was accepted above `slot`
+ * stays. -ENOSPC after several of these in a full log without wal_reclaim(): nothing changed; -EIO.
+ */
+MUST_USE int wal_supersede(struct wal *wal, uint64_t slot);
 
 struct wal_space {
     uint32_t segments_total, segments_spare, segments_retired;

@@ -760,6 +760,106 @@ START_TEST(another_thread_prefaults_while_the_owner_appends_and_reclaims)
 }
 END_TEST
 
+START_TEST(superseded_slots_are_gone_for_good_and_those_above_stay)
+{
+    struct fixture f;
+    struct record record;
+    struct wal_space space;
+    fixture_start(&f);
+    append_values(f.wal, 1, 50, 2);
+    ck_assert_int_eq(wal_append_promise(f.wal, 33), 0);
+    ck_assert_int_eq(wal_supersede(f.wal, 30), 0);
+    for (int round = 0; round < 2; round++) {
+        ck_assert(!wal_find(f.wal, 30, &record));
+        ck_assert(value_is_found(f.wal, 31, 2));
+        ck_assert(value_is_found(f.wal, 50, 2));
+        wal_space(f.wal, &space);
+        ck_assert_uint_eq(space.first_slot, 31);
+        ck_assert_uint_eq(space.last_slot, 50);
+        fixture_reopen(&f); /* right away: no later append carries the word of it */
+    }
+    ck_assert_uint_eq(f.recovery.promised, 33);
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(log_superseded_beyond_its_end_goes_on_above)
+{
+    struct fixture f;
+    struct wal_space space;
+    fixture_start(&f);
+    append_values(f.wal, 1, 50, 2);
+    ck_assert_int_eq(wal_supersede(f.wal, 3000000), 0);
+    fixture_reopen(&f);
+    wal_space(f.wal, &space);
+    ck_assert_uint_eq(space.first_slot, 3000001);
+    ck_assert_uint_eq(space.last_slot, 3000000);
+    ck_assert_int_eq(append_value(f.wal, 3000000, 2), -ERANGE);
+    ck_assert_int_eq(append_value(f.wal, 3000001, 2), 0);
+    ck_assert_uint_eq(f.replayed, 0);
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(full_log_can_be_superseded)
+{
+    struct fixture f;
+    fixture_start(&f);
+    uint64_t end = append_until_full(f.wal, 1, 2);
+    ck_assert_int_eq(wal_supersede(f.wal, end - 2), 0);
+    ck_assert_uint_eq(wal_retired(f.wal), FIXTURE_SEGMENTS - 1);
+    ck_assert_int_eq(append_value(f.wal, end, 2), -ENOSPC);
+    ck_assert_int_eq(wal_supersede(f.wal, end - 1), -ENOSPC); /* nothing changed */
+    ck_assert(value_is_found(f.wal, end - 1, 2));
+    wal_reclaim(f.wal);
+    ck_assert_int_eq(append_value(f.wal, end, 3), 0);
+    fixture_reopen(&f);
+    ck_assert_uint_eq(f.replayed, 2);
+    ck_assert(value_is_found(f.wal, end - 1, 2));
+    ck_assert(value_is_found(f.wal, end, 3));
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(sweep_retires_segments_whose_records_were_all_written_again)
+{
+    struct fixture f;
+    fixture_start(&f);
+    uint64_t end = append_until_rolled(f.wal, 1, 2, 1); /* end - 1 is in the second segment */
+    append_values(f.wal, 2, end - 1, 3);
+    wal_sweep(f.wal, UINT32_MAX);
+    ck_assert_uint_eq(wal_retired(f.wal), 0); /* slot 1 is still where it was */
+    ck_assert_int_eq(append_value(f.wal, 1, 3), 0);
+    wal_sweep(f.wal, 1);
+    ck_assert_uint_eq(wal_retired(f.wal), 0); /* goes on where it stopped, a record at a time */
+    for (uint64_t i = 0; i < end; i++)
+        wal_sweep(f.wal, 1);
+    ck_assert_uint_eq(wal_retired(f.wal), 1);
+    wal_reclaim(f.wal);
+    fixture_reopen(&f);
+    for (uint64_t slot = 1; slot < end; slot++)
+        ck_assert(value_is_found(f.wal, slot, 3));
+    fixture_end(&f);
+}
+END_TEST
+
+START_TEST(log_of_promises_alone_is_swept)
+{
+    struct fixture f;
+    fixture_start(&f);
+    append_values(f.wal, 1, 3, 2);
+    wal_release(f.wal, 3);
+    for (uint64_t ballot = 3; ballot < 40000; ballot++) { /* many times what the log holds */
+        ck_assert_int_eq(wal_append_promise(f.wal, ballot), 0);
+        wal_sweep(f.wal, 64);
+        wal_reclaim(f.wal);
+    }
+    fixture_reopen(&f);
+    ck_assert_uint_eq(f.recovery.promised, 39999);
+    fixture_end(&f);
+}
+END_TEST
+
 TEST_MAIN("wal/write_ahead_log", new_log_is_empty_and_fully_reserved,
           appended_slot_is_found_with_all_its_fields, latest_record_of_a_slot_is_the_one_found,
           slots_come_in_any_order_and_may_leave_gaps, slots_outside_the_window_are_refused,
@@ -775,7 +875,10 @@ TEST_MAIN("wal/write_ahead_log", new_log_is_empty_and_fully_reserved,
           reset_keeps_the_promise_when_nothing_follows_it, full_log_can_be_reset,
           reset_of_a_full_log_survives_a_crash_before_the_reclaim,
           reset_of_a_full_log_voids_the_records_beside_it,
-          extent_is_the_longest_run_within_the_bounds,
+          superseded_slots_are_gone_for_good_and_those_above_stay,
+          log_superseded_beyond_its_end_goes_on_above, full_log_can_be_superseded,
+          sweep_retires_segments_whose_records_were_all_written_again,
+          log_of_promises_alone_is_swept, extent_is_the_longest_run_within_the_bounds,
           extent_ends_at_a_foreign_record_a_newer_copy_a_gap_and_the_segments_end,
           extent_copies_between_logs_under_any_ballot,
           extent_of_the_own_log_is_appended_again_under_a_higher_ballot,

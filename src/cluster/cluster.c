@@ -191,6 +191,39 @@ static struct replica_config replica_config_of(struct synod_cluster *cluster, ui
     return config;
 }
 
+static uint64_t free_bytes(struct synod_cluster *cluster)
+{
+    return cluster->disk->ops->free_bytes(cluster->disk->self, cluster->directory.path);
+}
+
+static void explain_no_space(struct synod_cluster *cluster, char *problem, size_t size)
+{
+    const struct synod_options *options = &cluster->options;
+    uint64_t log_bytes = options->segment_bytes * options->segment_count;
+    say(problem, size,
+        "%s has %" PRIu64 " MiB free, and each node needs %" PRIu64 " MiB for its log (%" PRIu64
+        " MiB in all); use smaller or fewer segments, or give it more room (a tmpfs: mount -o "
+        "remount,size=..., within the machine's memory)",
+        cluster->directory.path, free_bytes(cluster) >> 20, log_bytes >> 20,
+        (log_bytes * options->nodes) >> 20);
+}
+
+/* Decided before the first byte is reserved. Logs that are there already have their room. */
+static enum synod_status check_space(struct synod_cluster *cluster, char *problem, size_t size)
+{
+    uint64_t needed = 0;
+    for (uint32_t node = 0; node < cluster->options.nodes; node++) {
+        if (!run_directory_has_node(&cluster->directory, cluster->disk, node)) {
+            needed += cluster->options.segment_bytes * cluster->options.segment_count;
+        }
+    }
+    if (needed <= free_bytes(cluster)) {
+        return SYNOD_OK;
+    }
+    explain_no_space(cluster, problem, size);
+    return SYNOD_NO_SPACE;
+}
+
 static void explain_open(struct synod_cluster *cluster, uint32_t node, int error,
                          const struct replica_problem *found, char *problem, size_t size)
 {
@@ -198,13 +231,7 @@ static void explain_open(struct synod_cluster *cluster, uint32_t node, int error
     if (found->text[0] != '\0') {
         say(problem, size, "%s", found->text);
     } else if (error == -ENOSPC || error == -EDQUOT) {
-        say(problem, size,
-            "no room for node %" PRIu32 "'s log in %s: %" PRIu64
-            " MiB free, and each node needs %" PRIu64
-            " MiB; use smaller or fewer segments, or enlarge the file system "
-            "(mount -o remount,size=...)",
-            node, cluster->directory.path, run_directory_free_bytes(&cluster->directory) >> 20,
-            (options->segment_bytes * options->segment_count) >> 20);
+        explain_no_space(cluster, problem, size);
     } else if (error == -EBUSY) {
         say(problem, size, "%s is in use by process %ld", cluster->directory.path,
             found->wal.lock_holder);
@@ -389,6 +416,9 @@ enum synod_status synod_cluster_open(const struct synod_options *options,
     cluster->usable_cpus = idle_usable_cpus();
     resolve_options(cluster, options);
     enum synod_status status = open_parts(cluster, options->directory, problem, problem_size);
+    if (status == SYNOD_OK) {
+        status = check_space(cluster, problem, problem_size);
+    }
     for (uint32_t node = 0; node < options->nodes && status == SYNOD_OK; node++) {
         status = open_node(cluster, node, problem, problem_size);
     }

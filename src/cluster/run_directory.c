@@ -200,7 +200,17 @@ void run_directory_close(struct run_directory *directory, struct disk *disk)
     *directory = (struct run_directory){0};
 }
 
-uint64_t run_directory_free_bytes(const struct run_directory *directory)
+static void count_file(void *context, const char *name)
 {
-    return disk_file_free_bytes(directory->path);
+    (void)name;
+    uint32_t *files = context;
+    (*files)++;
+}
+
+bool run_directory_has_node(const struct run_directory *directory, struct disk *disk, uint32_t node)
+{
+    char path[RUN_DIRECTORY_BYTES + 32];
+    uint32_t files = 0;
+    run_directory_of_node(directory, node, path, sizeof path);
+    return disk->ops->list(disk->self, path, count_file, &files) == 0 && files > 0;
 }

@@ -52,7 +52,8 @@ MUST_USE int run_directory_open(struct run_directory *directory, struct disk *di
 void run_directory_close(struct run_directory *directory, struct disk *disk);
 void run_directory_of_node(const struct run_directory *directory, uint32_t node, char *path,
                            size_t size);
-/* Bytes the file system has free for us; UINT64_MAX when it will not say. */
-uint64_t run_directory_free_bytes(const struct run_directory *directory);
+/* Whether the node's directory is there and holds anything. */
+bool run_directory_has_node(const struct run_directory *directory, struct disk *disk,
+                            uint32_t node);
 
 #endif

@@ -13,7 +13,6 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 #include <sys/statfs.h>
-#include <sys/statvfs.h>
 #include <unistd.h>
 
 #include "base/bytes.h"
@@ -291,10 +290,4 @@ int disk_file_directory_fresh(char *path)
 void disk_file_directory_remove(const char *path)
 {
     (void)rmdir(path);
-}
-
-uint64_t disk_file_free_bytes(const char *path)
-{
-    struct statvfs status;
-    return statvfs(path, &status) == 0 ? (uint64_t)status.f_bavail * status.f_frsize : UINT64_MAX;
 }

@@ -19,7 +19,5 @@ struct disk *disk_file(void);
 MUST_USE int disk_file_directory_fresh(char *path);
 /* Removes an empty directory; one that is not stays. */
 void disk_file_directory_remove(const char *path);
-/* What the file system has free for this user; UINT64_MAX when it will not say. */
-uint64_t disk_file_free_bytes(const char *path);
 
 #endif

@@ -232,9 +232,8 @@ static void warn_of_threads(struct environment *environment, const struct enviro
     if (busy > environment->cpus) {
         struct environment_warning *warning = add_warning(environment, "cpus", true);
         say(&warning->text,
-            "%" PRIu32 " busy threads on %" PRIu32
-            " CPUs: latency is mostly waiting for the scheduler",
-            busy, environment->cpus);
+            "%" PRIu32 " busy threads on %" PRIu32 " CPUs: latency is scheduler wait", busy,
+            environment->cpus);
         say(&warning->fix, "fewer --nodes or --clients, or a machine with %" PRIu32 " CPUs", busy);
     }
     if (plan->nodes % 2 == 0) {

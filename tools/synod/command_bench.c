@@ -170,7 +170,8 @@ static void tell_warnings(const struct environment *environment)
 {
     for (size_t i = 0; i < environment->warning_count; i++) {
         const struct environment_warning *warning = &environment->warnings[i];
-        (void)fprintf(stderr, "synod bench: warning: %s; %s\n", warning->text, warning->fix);
+        (void)fprintf(stderr, "synod bench: warning: %s\n                      %s\n", warning->text,
+                      warning->fix);
     }
 }
 

@@ -506,12 +506,11 @@ bool options_print(const struct options *options, size_t i, char *text)
 
 void options_help(FILE *to)
 {
-    (void)fputs(
-        "usage: synod bench [OPTION...]\n"
-        "Starts a cluster in this process, puts a load on it, and reports throughput and\n"
-        "latency. Defaults in parentheses. Counts take k m g (powers of 1000), sizes k m g\n"
-        "(powers of 1024), times need one of ns us ms s m h.\n",
-        to);
+    (void)fputs("usage: synod bench [OPTION...]\n"
+                "Starts a cluster in this process, puts a load on it, and reports throughput and\n"
+                "latency. Defaults in parentheses. Counts take k m g (powers of 1000), sizes\n"
+                "k m g (powers of 1024), times need one of ns us ms s m h.\n",
+                to);
     for (size_t i = 0; i < RULE_COUNT; i++) {
         const struct rule *rule = &rules[i];
         if (rule->group != NULL) {

@@ -147,17 +147,16 @@ START_TEST(text_fits_eighty_columns)
                                              .unknown = 123456,
                                              .lost_cas = 123456,
                                              .refused = 99999999};
-    report.cluster =
-        (struct report_cluster){.leader = 14,
-                                .generation = 12345678,
-                                .totals = {99999, 9999999999, UINT64_C(1) << 43, 1, 1},
-                                .slots_committed = 4799999952,
-                                .nodes_up = 15,
-                                .log_bytes = UINT64_C(1) << 43,
-                                .was_quiet = true,
-                                .are_equal = true,
-                                .digest = UINT64_MAX,
-                                .digest_slot = 4799999952};
+    report.cluster = (struct report_cluster){.leader = 14,
+                                             .generation = 12345678,
+                                             .totals = {99999, 9999999999, UINT64_C(1) << 43, 1, 1},
+                                             .slots_committed = 4799999952,
+                                             .nodes_up = 15,
+                                             .log_bytes = UINT64_C(1) << 43,
+                                             .was_quiet = true,
+                                             .are_equal = true,
+                                             .digest = UINT64_MAX,
+                                             .digest_slot = 4799999952};
     report.threads.count = 2;
     report.threads.list[0] = (struct process_thread){1, "syn/c1023", UINT64_MAX / 4, 1u << 31, 1};
     char *text = text_of();

@@ -179,7 +179,7 @@ static uint32_t stretch_sum_to(const struct stretch_sums *sums, size_t end)
 
 static uint32_t stretch_sum(const struct stretch_sums *sums, size_t from, size_t length)
 {
-    if (length <= SHORT_BYTES)
+    if (length <= SHORT_BYTES || sums->grid == NULL)
         return crc32c(0, sums->bytes + from, length);
     uint32_t shifted = stretch_sum_to(sums, from);
     for (int k = 0; k < SHIFT_POWERS; k++) {

@@ -172,6 +172,24 @@ START_TEST(reclaim_announced_but_not_begun_is_finished_by_recovery)
 }
 END_TEST
 
+START_TEST(full_log_superseded_and_then_released_can_still_be_reclaimed)
+{
+    struct fixture f;
+    fixture_start(&f);
+    uint64_t end = append_until_full(f.wal, 1, 4);
+    ck_assert_int_eq(wal_supersede(f.wal, end / 3), 0); /* takes the first half of the reserve */
+    uint32_t retired = wal_retired(f.wal);
+    wal_release(f.wal, end * 2 / 3);
+    ck_assert_uint_gt(wal_retired(f.wal), retired); /* so the reclaim has to write another state */
+    wal_reclaim(f.wal);
+    ck_assert_uint_eq(wal_retired(f.wal), 0);
+    ck_assert_int_eq(append_value(f.wal, end, 4), 0);
+    fixture_reopen(&f);
+    ck_assert(value_is_found(f.wal, end, 4));
+    fixture_end(&f);
+}
+END_TEST
+
 START_TEST(names_follow_what_the_files_hold)
 {
     struct fixture f;
@@ -356,7 +374,9 @@ END_TEST
 TEST_MAIN("wal/segmented_log", creation_stopped_before_any_operation_is_finished_by_the_next_open,
           recycling_stopped_before_any_operation_loses_nothing,
           header_half_way_between_two_lives_is_taken_up_again,
-          reclaim_announced_but_not_begun_is_finished_by_recovery, names_follow_what_the_files_hold,
+          reclaim_announced_but_not_begun_is_finished_by_recovery,
+          full_log_superseded_and_then_released_can_still_be_reclaimed,
+          names_follow_what_the_files_hold,
           disk_full_at_creation_is_enospc_and_leaves_nothing_behind,
           disk_full_at_growth_leaves_the_log_as_it_was, failed_sync_is_final,
           failed_sync_in_a_reclaim_recycles_nothing, sync_does_nothing_when_nothing_is_new,

@@ -1,151 +1,15 @@
 /* SPDX-License-Identifier: MIT */
 #include "core_world.h"
 
-#include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
-#include "clock/generation_clock.h"
-
-/* Time is in units of nothing in particular; a message takes some 2 to 6 of them, and each node
- * gets a turn about every second one. */
-#define ELECTION_TIMEOUT 100
-#define HEARTBEAT        20
-#define RETRANSMIT       15
-
-#define SLOTS_LIMIT        2000 /* the workload stops here */
-#define SLOTS_ROOM         4096 /* bounds of the tables */
-#define PACKET_VALUES      8
-#define QUEUE_PACKETS      192
-#define PERSISTS           CORE_PERSIST_LIMIT
-#define READS              64
-#define HEALED_TURNS       4000 /* per node: 40 election timeouts and more */
-#define VALUE_NOOP         UINT64_C(1)
-#define NODE_DOWN_FOR_GOOD UINT64_MAX
-
-struct packet {
-    struct core_message message;
-    uint64_t due;
-    uint64_t values[PACKET_VALUES];
-};
-
-struct record {
-    uint64_t slot; /* 0: a promise */
-    uint64_t ballot;
-    uint64_t value;   /* of a promise: the mark at that time */
-    bool is_leftover; /* of a failed batch: on disk, but the core does not know */
-};
-
-struct pending_persist {
-    uint64_t sequence;
-    uint64_t due;
-    uint32_t records_end; /* the log's length once it is durable */
-    bool is_failed;
-};
-
-struct pending_read {
-    uint64_t round;
-    uint64_t slot;  /* what the core said the read needs */
-    uint64_t floor; /* highest slot anybody had applied when it began */
-    bool is_confirmed;
-};
-
-struct world_node {
-    struct core core;
-    bool is_up;
-    uint64_t wakes_at; /* down or paused until then */
-    uint64_t clock_offset;
-
-    struct record *log;
-    uint32_t log_count, log_capacity, log_durable;
-    struct pending_persist persists[PERSISTS];
-    uint32_t persist_first, persist_count;
-    uint64_t base; /* snapshot, durable at once */
-
-    uint64_t latest_ballot[SLOTS_ROOM], latest_value[SLOTS_ROOM];
-    uint64_t durable_ballot[SLOTS_ROOM];
-    uint64_t durable_promise;
-    uint64_t said_promise; /* highest ballot it ever promised to anybody; outlives crashes */
-    uint64_t mark_checked;
-    uint64_t applied;
-
-    struct pending_read reads[READS];
-    uint32_t read_count;
-
-    struct packet queue[QUEUE_PACKETS]; /* by due time */
-    uint32_t queue_count;
-    uint64_t last_due[CORE_MAX_NODES]; /* per sender, for first in, first out */
-};
-
-/* One (slot, ballot): the value proposed there and who holds it durably. */
-struct proposal {
-    uint64_t ballot, value;
-    uint32_t holders;
-    uint32_t next; /* index + 1 */
-};
-
-struct world {
-    struct world_config config;
-    struct quorum quorum;
-    struct prng prng;
-    uint64_t now;
-    uint64_t step;
-    struct world_node *nodes;
-    bool is_cut[CORE_MAX_NODES][CORE_MAX_NODES];
-    uint64_t delivering_values[PACKET_VALUES];
-
-    /* Faults: chances in 10,000 */
-    uint32_t loss, duplication, reorder_span, delay_span, crash, pause, cut, heal;
-    uint32_t persist_failure, release, transfer, read, propose;
-    uint32_t disk_span;    /* 0: durable at once */
-    uint32_t mark_policy;  /* what a restarted node knows of its mark */
-    bool drops_on_crash;   /* a crashed node's queue is emptied */
-    uint32_t partial_turn; /* chance that a turn leaves messages behind */
-
-    struct proposal *proposals;
-    uint32_t proposal_count, proposal_capacity;
-    uint32_t proposal_heads[SLOTS_ROOM];
-    uint64_t chosen_value[SLOTS_ROOM], chosen_ballot[SLOTS_ROOM];
-    uint64_t chosen_prefix; /* every slot up to here is chosen */
-    uint64_t applied_max;
-    uint64_t next_value;
-    uint64_t led[1024]; /* ballots that were led at */
-    uint32_t led_count;
-
-    struct effects effects;
-    struct world_result *result;
-};
-
-/* ---- Reporting ---- */
-
-__attribute__((format(printf, 2, 3))) static void violate(struct world *world, const char *format,
-                                                          ...)
-{
-    if (world->result->violation[0] != '\0') {
-        return; /* the first one counts */
-    }
-    va_list arguments;
-    va_start(arguments, format);
-    (void)vsnprintf(world->result->violation, sizeof world->result->violation, format, arguments);
-    va_end(arguments);
-    world->result->step = world->step;
-}
-
-static bool is_violated(const struct world *world)
-{
-    return world->result->violation[0] != '\0';
-}
+#include "world_state.h"
 
 static bool chance(struct world *world, uint32_t in_ten_thousand)
 {
     return in_ten_thousand > 0 && prng_below(&world->prng, 10000) < in_ten_thousand;
-}
-
-static uint32_t node_index(const struct world *world, const struct world_node *node)
-{
-    return (uint32_t)(node - world->nodes);
 }
 
 static void trace_message(const struct world *world, const char *what, uint32_t from, uint32_t to,
@@ -161,106 +25,19 @@ static void trace_message(const struct world *world, const char *what, uint32_t 
     }
 }
 
-/* ---- The books: what was proposed, what is held, what is chosen ---- */
-
-static struct proposal *proposal_find(struct world *world, uint64_t slot, uint64_t ballot)
-{
-    for (uint32_t at = world->proposal_heads[slot]; at != 0; at = world->proposals[at - 1].next) {
-        if (world->proposals[at - 1].ballot == ballot) {
-            return &world->proposals[at - 1];
-        }
-    }
-    return NULL;
-}
-
-/* Somebody writes (ballot, value) to slot. */
-static void note_proposal(struct world *world, uint64_t slot, uint64_t ballot, uint64_t value)
-{
-    struct proposal *known = proposal_find(world, slot, ballot);
-    if (known != NULL) {
-        if (known->value != value) {
-            violate(world,
-                    "one-leader-per-ballot: slot %" PRIu64 " ballot %" PRIx64
-                    " has two values, %" PRIu64 " and %" PRIu64,
-                    slot, ballot, known->value, value);
-        }
-        return;
-    }
-    if (world->chosen_value[slot] != 0 && world->chosen_ballot[slot] < ballot &&
-        world->chosen_value[slot] != value) {
-        violate(world,
-                "value-choice: slot %" PRIu64 " is chosen as %" PRIu64 ", ballot %" PRIx64
-                " proposes %" PRIu64,
-                slot, world->chosen_value[slot], ballot, value);
-    }
-    if (world->proposal_count == world->proposal_capacity) {
-        world->proposal_capacity = world->proposal_capacity * 2 + 256;
-        world->proposals =
-            realloc(world->proposals, world->proposal_capacity * sizeof *world->proposals);
-        ASSERT(world->proposals != NULL);
-    }
-    world->proposals[world->proposal_count++] =
-        (struct proposal){.ballot = ballot, .value = value, .next = world->proposal_heads[slot]};
-    world->proposal_heads[slot] = world->proposal_count;
-}
-
-static void note_chosen(struct world *world, uint64_t slot, const struct proposal *proposal)
-{
-    if (world->chosen_value[slot] == 0) {
-        world->chosen_value[slot] = proposal->value;
-        world->chosen_ballot[slot] = proposal->ballot;
-        world->result->counts.chosen++;
-        while (world->chosen_value[world->chosen_prefix + 1] != 0) {
-            world->chosen_prefix++;
-        }
-        return;
-    }
-    if (world->chosen_value[slot] != proposal->value) {
-        violate(world,
-                "slot-agreement: slot %" PRIu64 " chosen as %" PRIu64 " and as %" PRIu64
-                " (ballot %" PRIx64 ")",
-                slot, world->chosen_value[slot], proposal->value, proposal->ballot);
-    }
-    if (proposal->ballot < world->chosen_ballot[slot]) {
-        world->chosen_ballot[slot] = proposal->ballot;
-    }
-}
-
-static void note_durable(struct world *world, struct world_node *node, const struct record *record)
-{
-    if (record->ballot > node->durable_promise) {
-        node->durable_promise = record->ballot;
-    }
-    if (record->slot == 0) {
-        return;
-    }
-    if (record->is_leftover && node->is_up) {
-        return;
-    }
-    node->durable_ballot[record->slot] = record->ballot;
-    if (record->is_leftover && record->ballot < node->said_promise) {
-        return; /* found again after a promise that did not tell of it: no acceptance any more */
-    }
-    struct proposal *proposal = proposal_find(world, record->slot, record->ballot);
-    ASSERT(proposal != NULL);
-    proposal->holders |= 1u << node_index(world, node);
-    if (quorum_has_chosen(&world->quorum, proposal->holders)) {
-        note_chosen(world, record->slot, proposal);
-    }
-}
-
 /* ---- A node's disk ---- */
 
 static void log_append(struct world *world, struct world_node *node, struct record record)
 {
     if (record.slot != 0) {
         if (record.ballot < node->said_promise) {
-            violate(world,
-                    "promise-kept: node %u promised %" PRIx64 " and accepts %" PRIx64
-                    " in slot %" PRIu64,
-                    node_index(world, node), node->said_promise, record.ballot, record.slot);
+            books_violate(world,
+                          "promise-kept: node %u promised %" PRIx64 " and accepts %" PRIx64
+                          " in slot %" PRIu64,
+                          world_node_index(world, node), node->said_promise, record.ballot,
+                          record.slot);
         }
-        note_proposal(world, record.slot, record.ballot, record.value);
+        books_proposal(world, record.slot, record.ballot, record.value);
         node->latest_ballot[record.slot] = record.ballot;
         node->latest_value[record.slot] = record.value;
     }
@@ -275,7 +52,7 @@ static void log_append(struct world *world, struct world_node *node, struct reco
 static void log_harden(struct world *world, struct world_node *node, uint32_t records_end)
 {
     while (node->log_durable < records_end) {
-        note_durable(world, node, &node->log[node->log_durable]);
+        books_durable(world, node, &node->log[node->log_durable]);
         node->log_durable++;
     }
 }
@@ -314,9 +91,9 @@ static void execute_persist(struct world *world, struct world_node *node,
         ASSERT(slot < SLOTS_ROOM);
         uint64_t value = persisted_value(world, node, effect, i);
         if (value == 0) {
-            violate(world, "durability: node %u has no value for slot %" PRIu64 " (%s)",
-                    node_index(world, node), slot,
-                    effect->kind == EFFECT_PERSIST_OWN ? "own" : "copy");
+            books_violate(world, "durability: node %u has no value for slot %" PRIu64 " (%s)",
+                          world_node_index(world, node), slot,
+                          effect->kind == EFFECT_PERSIST_OWN ? "own" : "copy");
             return;
         }
         log_append(
@@ -376,6 +153,9 @@ static void post(struct world *world, uint32_t to, struct packet *packet)
         if (world->reorder_span > 0 && chance(world, 1000)) {
             packet->due += prng_below(&world->prng, world->reorder_span);
         }
+        if (chance(world, world->clog)) {
+            packet->due += prng_below(&world->prng, 8 * ELECTION_TIMEOUT);
+        }
         if (packet->due < *last_due) {
             if (world->reorder_span == 0 && i == 0) {
                 packet->due = *last_due;
@@ -429,175 +209,14 @@ static void post_values(struct world *world, struct world_node *node, uint32_t t
     }
 }
 
-/* ---- What a node may say ---- */
-
-static void check_accepted(struct world *world, const struct world_node *node,
-                           const struct core_message *message)
-{
-    for (uint64_t slot = node->core.mark + 1; slot <= message->slot; slot++) {
-        if (node->durable_ballot[slot] != message->ballot) {
-            violate(world,
-                    "durable-before-answer: node %u acknowledges slot %" PRIu64 " at %" PRIx64
-                    ", its disk holds %" PRIx64,
-                    node_index(world, node), slot, message->ballot, node->durable_ballot[slot]);
-            return;
-        }
-    }
-}
-
-static void check_promise(struct world *world, struct world_node *node,
-                          const struct core_message *message)
-{
-    if (node->durable_promise < message->ballot) {
-        violate(world, "durable-before-answer: node %u promises %" PRIx64 ", its disk %" PRIx64,
-                node_index(world, node), message->ballot, node->durable_promise);
-    }
-    if (message->ballot < node->said_promise) {
-        violate(world, "promise-kept: node %u promises %" PRIx64 " after %" PRIx64,
-                node_index(world, node), message->ballot, node->said_promise);
-    }
-    node->said_promise = message->ballot;
-    if (message->kind == MESSAGE_PROMISE) {
-        for (uint64_t slot = message->slot + 1; slot < SLOTS_LIMIT + 100; slot++) {
-            if (node->durable_ballot[slot] != 0) {
-                violate(world, "value-choice: node %u leaves slot %" PRIu64 " out of its promise",
-                        node_index(world, node), slot);
-                return;
-            }
-        }
-        return;
-    }
-    for (uint64_t slot = message->slot; slot < message->slot + message->count; slot++) {
-        uint64_t held = slot <= node->core.mark ? BALLOT_CHOSEN : node->durable_ballot[slot];
-        if (held != message->round) {
-            violate(world,
-                    "value-choice: node %u reports slot %" PRIu64 " at %" PRIx64 ", holds %" PRIx64,
-                    node_index(world, node), slot, message->round, held);
-            return;
-        }
-    }
-}
-
-static void check_said(struct world *world, struct world_node *node,
-                       const struct core_message *message)
-{
-    if ((message->flags & MESSAGE_FLAG_PRE_VOTE) != 0) {
-        return;
-    }
-    switch (message->kind) {
-    case MESSAGE_PREPARE: /* a candidate's promise to itself */
-    case MESSAGE_ACCEPT:
-    case MESSAGE_FETCH:
-        node->said_promise = generation_adopt(node->said_promise, message->ballot);
-        if (node->durable_promise < message->ballot) {
-            violate(world,
-                    "durable-before-answer: node %u uses ballot %" PRIx64 ", its disk %" PRIx64,
-                    node_index(world, node), message->ballot, node->durable_promise);
-        }
-        break;
-    case MESSAGE_PROMISE:
-    case MESSAGE_PROMISE_RUN:
-        check_promise(world, node, message);
-        break;
-    case MESSAGE_ACCEPTED:
-        check_accepted(world, node, message);
-        break;
-    default:
-        break;
-    }
-}
-
 /* ---- Effects ---- */
-
-static void check_leader(struct world *world, struct world_node *node, const struct effect *effect)
-{
-    if (effect->role == ROLE_LEADER) {
-        world->result->counts.elections++;
-    }
-    if (effect->role != ROLE_RECOVERING) {
-        return;
-    }
-    node->said_promise = generation_adopt(node->said_promise, effect->ballot);
-    if (generation_node(effect->ballot) != node_index(world, node)) {
-        violate(world, "one-leader-per-ballot: node %u leads at a foreign ballot %" PRIx64,
-                node_index(world, node), effect->ballot);
-    }
-    for (uint32_t i = 0; i < world->led_count; i++) {
-        if (world->led[i] == effect->ballot) {
-            violate(world, "one-leader-per-ballot: %" PRIx64 " is led at twice", effect->ballot);
-        }
-    }
-    if (world->led_count < sizeof world->led / sizeof world->led[0]) {
-        world->led[world->led_count++] = effect->ballot;
-    }
-}
-
-static void check_commit(struct world *world, struct world_node *node, uint64_t mark)
-{
-    if (mark < node->mark_checked) {
-        violate(world, "high-watermark: node %u falls from %" PRIu64 " to %" PRIu64,
-                node_index(world, node), node->mark_checked, mark);
-    }
-    if (mark > world->chosen_prefix) {
-        violate(world, "high-watermark: node %u at %" PRIu64 ", chosen only up to %" PRIu64,
-                node_index(world, node), mark, world->chosen_prefix);
-        return;
-    }
-    for (uint64_t slot = node->mark_checked + 1; slot <= mark; slot++) {
-        bool is_held = node->durable_ballot[slot] != 0;
-        if (slot > node->base &&
-            (!is_held || node->latest_value[slot] != world->chosen_value[slot])) {
-            violate(world,
-                    "slot-agreement: node %u has %" PRIu64 " in committed slot %" PRIu64
-                    ", chosen is %" PRIu64,
-                    node_index(world, node), node->latest_value[slot], slot,
-                    world->chosen_value[slot]);
-            return;
-        }
-    }
-    node->mark_checked = mark;
-}
 
 static void send_snapshot(struct world *world, struct world_node *node, uint32_t to)
 {
     struct packet packet = {.message = {.kind = MESSAGE_SNAPSHOT_CHUNK,
-                                        .from = (uint8_t)node_index(world, node),
+                                        .from = (uint8_t)world_node_index(world, node),
                                         .slot = node->applied}};
     post(world, to, &packet);
-}
-
-static void read_pending(struct world *world, struct world_node *node, const struct effect *effect)
-{
-    world->result->counts.reads_asked++;
-    if (node->read_count < READS) {
-        node->reads[node->read_count++] = (struct pending_read){
-            .round = effect->round, .slot = effect->slot, .floor = world->applied_max};
-    }
-}
-
-static void read_confirmed(struct world *world, struct world_node *node, uint64_t round)
-{
-    for (uint32_t i = 0; i < node->read_count; i++) {
-        struct pending_read *read = &node->reads[i];
-        if (read->round > round || read->is_confirmed) {
-            continue;
-        }
-        read->is_confirmed = true;
-        world->result->counts.reads_confirmed++;
-        if (read->slot < read->floor) {
-            violate(world,
-                    "read-index: node %u confirms a read at %" PRIu64 ", but %" PRIu64
-                    " was applied before it began",
-                    node_index(world, node), read->slot, read->floor);
-        }
-    }
-    uint32_t kept = 0;
-    for (uint32_t i = 0; i < node->read_count; i++) {
-        if (!node->reads[i].is_confirmed) {
-            node->reads[kept++] = node->reads[i];
-        }
-    }
-    node->read_count = kept;
 }
 
 static void execute_effect(struct world *world, struct world_node *node,
@@ -605,8 +224,8 @@ static void execute_effect(struct world *world, struct world_node *node,
 {
     switch ((enum effect_kind)effect->kind) {
     case EFFECT_SEND:
-        trace_message(world, "sends", node_index(world, node), effect->to, &effect->message);
-        check_said(world, node, &effect->message);
+        trace_message(world, "sends", world_node_index(world, node), effect->to, &effect->message);
+        books_check_said(world, node, &effect->message);
         if (effect->message.count > 0 &&
             (effect->message.kind == MESSAGE_ACCEPT || effect->message.kind == MESSAGE_ENTRIES)) {
             post_values(world, node, effect->to, &effect->message);
@@ -623,22 +242,23 @@ static void execute_effect(struct world *world, struct world_node *node,
         execute_persist(world, node, effect);
         break;
     case EFFECT_COMMIT:
-        check_commit(world, node, effect->slot);
+        books_check_commit(world, node, effect->slot);
         break;
     case EFFECT_ROLE:
         if (world->config.is_verbose) {
             (void)fprintf(stderr, "%6" PRIu64 " %u is %s b=%" PRIx64 " leader=%d\n", world->now,
-                          node_index(world, node), core_role_name((enum core_role)effect->role),
-                          effect->ballot, effect->leader);
+                          world_node_index(world, node),
+                          core_role_name((enum core_role)effect->role), effect->ballot,
+                          effect->leader);
         }
         node->read_count = 0; /* their clients ask again elsewhere */
-        check_leader(world, node, effect);
+        books_check_leader(world, node, effect);
         break;
     case EFFECT_READ_PENDING:
-        read_pending(world, node, effect);
+        books_read_pending(world, node, effect);
         break;
     case EFFECT_READ_CONFIRMED:
-        read_confirmed(world, node, effect->round);
+        books_read_confirmed(world, node, effect->round);
         break;
     case EFFECT_SNAPSHOT_NEEDED:
         send_snapshot(world, node, effect->to);
@@ -652,12 +272,13 @@ static void deliver_persisted(struct world *world, struct world_node *node);
 
 static void step(struct world *world, struct world_node *node, const struct event *event)
 {
-    if (is_violated(world)) {
+    if (world_is_violated(world)) {
         return;
     }
     world->effects.count = 0;
+    node->was_leading = core_leads(&node->core);
     core_step(&node->core, event, &world->effects);
-    for (uint32_t i = 0; i < world->effects.count && !is_violated(world); i++) {
+    for (uint32_t i = 0; i < world->effects.count && !world_is_violated(world); i++) {
         execute_effect(world, node, &world->effects.list[i]);
     }
 }
@@ -666,7 +287,7 @@ static void step(struct world *world, struct world_node *node, const struct even
 
 static void deliver_persisted(struct world *world, struct world_node *node)
 {
-    while (node->persist_count > 0 && !is_violated(world)) {
+    while (node->persist_count > 0 && !world_is_violated(world)) {
         struct pending_persist oldest = node->persists[node->persist_first];
         if (oldest.due > world->now) {
             return;
@@ -701,9 +322,9 @@ static void deliver_messages(struct world *world, struct world_node *node)
     if (chance(world, world->partial_turn)) {
         due = (uint32_t)prng_below(&world->prng, due + 1);
     }
-    for (uint32_t i = 0; i < due && !is_violated(world); i++) {
+    for (uint32_t i = 0; i < due && !world_is_violated(world); i++) {
         struct packet packet = node->queue[i]; /* nothing is sent to oneself: stays in place */
-        trace_message(world, "arrives", packet.message.from, node_index(world, node),
+        trace_message(world, "arrives", packet.message.from, world_node_index(world, node),
                       &packet.message);
         if (packet.message.kind == MESSAGE_SNAPSHOT_CHUNK) {
             install(world, node, packet.message.slot);
@@ -790,7 +411,8 @@ static void crash(struct world *world, struct world_node *node)
         node->queue_count = 0;
     }
     if (world->config.is_verbose) {
-        (void)fprintf(stderr, "%6" PRIu64 " %u crashes\n", world->now, node_index(world, node));
+        (void)fprintf(stderr, "%6" PRIu64 " %u crashes\n", world->now,
+                      world_node_index(world, node));
     }
 }
 
@@ -816,7 +438,7 @@ static uint64_t restored_mark(struct world *world, const struct world_node *node
 
 static void restart(struct world *world, struct world_node *node)
 {
-    uint32_t self = node_index(world, node);
+    uint32_t self = world_node_index(world, node);
     struct core_config config = core_config_of(world, self);
     uint64_t mark = restored_mark(world, node);
     core_init(&node->core, &config);
@@ -834,19 +456,20 @@ static void restart(struct world *world, struct world_node *node)
             continue;
         }
         if (record->is_leftover) {
-            note_durable(world, node, record);
+            books_durable(world, node, record);
         }
         node->latest_ballot[record->slot] = record->ballot;
         node->latest_value[record->slot] = record->value;
         node->durable_ballot[record->slot] = record->ballot;
         if (record->slot > node->base &&
             !core_restore_accept(&node->core, record->slot, record->ballot)) {
-            violate(world, "durability: node %u cannot restore its log", self);
+            books_violate(world, "durability: node %u cannot restore its log", self);
         }
     }
     if (node->core.promised < node->said_promise) {
-        violate(world, "promise-kept: node %u comes back at %" PRIx64 " after promising %" PRIx64,
-                self, node->core.promised, node->said_promise);
+        books_violate(world,
+                      "promise-kept: node %u comes back at %" PRIx64 " after promising %" PRIx64,
+                      self, node->core.promised, node->said_promise);
     }
     node->applied = node->base;
     node->mark_checked = mark;
@@ -871,6 +494,7 @@ static void draw_faults(struct world *world)
     world->loss = maybe(world, prng_below(&world->prng, 4) == 0 ? 7000 : 1000);
     world->duplication = maybe(world, 1500);
     world->reorder_span = maybe(world, 100);
+    world->clog = world->reorder_span > 0 ? maybe(world, 300) : 0;
     world->delay_span = 1 + (uint32_t)prng_below(&world->prng, 8) + maybe(world, 20);
     world->crash = maybe(world, 60);
     world->pause = maybe(world, 60);
@@ -958,11 +582,30 @@ static void run_one_turn(struct world *world)
 
 /* ---- Healing, and what must follow ---- */
 
+/* Its faults stay for good: the others must not depend on it, nor be disturbed by it. */
+static void leave_out(struct world *world, struct world_node *node)
+{
+    uint32_t self = world_node_index(world, node);
+    node->is_out = true;
+    uint64_t how = prng_below(&world->prng, 3);
+    if (how == 0 && node->is_up) {
+        crash(world, node);
+    }
+    node->wakes_at = how == 0 ? UINT64_MAX : 0;
+    for (uint32_t other = 0; other < world->config.nodes && how > 0; other++) {
+        if (how == 1) { /* deaf */
+            world->is_cut[other][self] = true;
+        } else { /* mute */
+            world->is_cut[self][other] = true;
+        }
+    }
+}
+
 static void heal(struct world *world)
 {
     world->loss = world->duplication = world->crash = world->pause = world->cut = 0;
     world->persist_failure = world->release = world->transfer = 0;
-    world->reorder_span = 0;
+    world->reorder_span = world->clog = 0;
     world->partial_turn = 0;
     world->disk_span = world->disk_span > 20 ? 20 : world->disk_span;
     world->delay_span = 4;
@@ -971,16 +614,13 @@ static void heal(struct world *world)
     uint32_t needed =
         world->quorum.phase1 > world->quorum.phase2 ? world->quorum.phase1 : world->quorum.phase2;
     bool is_minimal = prng_below(&world->prng, 2) == 0;
-    uint32_t down = is_minimal ? world->config.nodes - needed : 0;
+    uint32_t out = is_minimal ? world->config.nodes - needed : 0;
     uint32_t first = (uint32_t)prng_below(&world->prng, world->config.nodes);
     for (uint32_t i = 0; i < world->config.nodes; i++) {
         struct world_node *node = &world->nodes[(first + i) % world->config.nodes];
         node->wakes_at = 0;
-        if (i < down) { /* down for good */
-            if (node->is_up) {
-                crash(world, node);
-            }
-            node->wakes_at = NODE_DOWN_FOR_GOOD;
+        if (i < out) {
+            leave_out(world, node);
         }
     }
 }
@@ -989,8 +629,7 @@ static bool has_recovered(const struct world *world, uint64_t slot)
 {
     for (uint32_t i = 0; i < world->config.nodes; i++) {
         const struct world_node *node = &world->nodes[i];
-        bool is_out = node->wakes_at == NODE_DOWN_FOR_GOOD;
-        if (!is_out && (!node->is_up || node->applied < slot || slot == 0)) {
+        if (!node->is_out && (!node->is_up || node->applied < slot || slot == 0)) {
             return false;
         }
     }
@@ -1005,11 +644,11 @@ static void check_liveness(struct world *world)
     uint64_t slot = 0;
     uint64_t reads = world->result->counts.reads_confirmed;
     world->propose = 0;
-    for (uint64_t i = 0; i < turns && !is_violated(world); i++) {
+    for (uint64_t i = 0; i < turns && !world_is_violated(world); i++) {
         run_one_turn(world);
-        for (uint32_t n = 0; n < world->config.nodes && slot == 0 && i > turns / 4; n++) {
+        for (uint32_t n = 0; n < world->config.nodes && slot == 0 && i > turns / 10; n++) {
             struct world_node *node = &world->nodes[n];
-            if (node->is_up && core_proposal_room(&node->core) > 0) {
+            if (!node->is_out && node->is_up && core_proposal_room(&node->core) > 0) {
                 step(world, node, &(struct event){.kind = EVENT_PROPOSE, .count = 1});
                 slot = core_log_end(&node->core);
             }
@@ -1018,7 +657,7 @@ static void check_liveness(struct world *world)
             return;
         }
     }
-    violate(world, "liveness: healed, but slot %" PRIu64 " did not reach everybody", slot);
+    books_violate(world, "liveness: healed, but slot %" PRIu64 " did not reach everybody", slot);
 }
 
 /* ---- A run ---- */
@@ -1036,6 +675,8 @@ static void init_nodes(struct world *world)
         .message_slots = 1 + (uint32_t)prng_below(&world->prng, PACKET_VALUES),
         .seed = world->config.seed,
     };
+    /* A new leader fetches what it missed message by message: the bound on healing counts on it. */
+    config.message_slots += config.window_slots / 64;
     for (uint32_t i = 0; i < world->config.nodes; i++) {
         config.priorities[i] = has_priorities ? (int32_t)prng_below(&world->prng, 3) : 0;
     }
@@ -1064,11 +705,11 @@ bool world_run(const struct world_config *config, struct world_result *result)
     prng_init(&world->prng, config->seed);
     draw_faults(world);
     init_nodes(world);
-    while (world->step < config->steps && !is_violated(world)) {
+    while (world->step < config->steps && !world_is_violated(world)) {
         run_one_turn(world);
         inject(world);
     }
-    if (!is_violated(world)) {
+    if (!world_is_violated(world)) {
         check_liveness(world);
     }
     for (uint32_t i = 0; i < config->nodes; i++) {

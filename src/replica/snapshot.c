@@ -4,7 +4,6 @@
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
-#include <stdlib.h>
 #include <string.h>
 
 #include "base/bytes.h"
@@ -14,6 +13,10 @@
 #define SNAPSHOT_VERSION      1u
 #define SNAPSHOT_HEADER_BYTES 4096u
 #define SNAPSHOT_BLOCK_BYTES  65536u
+
+#define MAKING_NAME    "snapshot.making"
+#define RECEIVING_NAME "snapshot.receiving"
+#define SPARE_NAME     "snapshot.spare"
 
 /* Offsets in the header page. */
 enum {
@@ -143,68 +146,110 @@ static int load(struct store *store, const uint8_t *bytes, uint64_t store_bytes)
     return slice < 0 ? slice : finish;
 }
 
+/* The newest snapshots of a directory, newest first. */
 struct listing {
-    char names[64][40];
+    uint64_t slots[64];
     uint32_t count;
 };
+
+/* The slot in the name of a whole snapshot; false for any other name. */
+static bool slot_of_name(const char *name, uint64_t *slot)
+{
+    static const char pattern[] = "snapshot-################.snap";
+    if (strlen(name) != sizeof pattern - 1) {
+        return false;
+    }
+    *slot = 0;
+    for (uint32_t i = 0; i < sizeof pattern - 1; i++) {
+        if (pattern[i] != '#') {
+            if (name[i] != pattern[i]) {
+                return false;
+            }
+            continue;
+        }
+        bool is_digit = name[i] >= '0' && name[i] <= '9';
+        if (!is_digit && (name[i] < 'a' || name[i] > 'f')) {
+            return false;
+        }
+        *slot = *slot << 4 | (uint64_t)(is_digit ? name[i] - '0' : name[i] - 'a' + 10);
+    }
+    return true;
+}
 
 static void on_name(void *context, const char *name)
 {
     struct listing *listing = context;
-    bool is_ours = strncmp(name, "snapshot", 8) == 0 && strlen(name) < sizeof listing->names[0];
-    if (is_ours && listing->count < 64) {
-        memcpy(listing->names[listing->count++], name, strlen(name) + 1);
+    uint64_t slot;
+    if (!slot_of_name(name, &slot)) {
+        return;
+    }
+    const uint32_t room = sizeof listing->slots / sizeof listing->slots[0];
+    uint32_t at = listing->count;
+    while (at > 0 && listing->slots[at - 1] < slot) {
+        at--;
+    }
+    if (at == room) {
+        return;
+    }
+    listing->count += listing->count < room;
+    memmove(&listing->slots[at + 1], &listing->slots[at],
+            (listing->count - at - 1) * sizeof listing->slots[0]);
+    listing->slots[at] = slot;
+}
+
+static void remove_half_made(const struct snapshots *snapshots)
+{
+    static const char *const names[] = {MAKING_NAME, RECEIVING_NAME, SPARE_NAME};
+    for (uint32_t i = 0; i < sizeof names / sizeof names[0]; i++) {
+        char path[SNAPSHOT_PATH_BYTES];
+        path_of(snapshots, path, names[i]);
+        (void)snapshots->disk->ops->remove(snapshots->disk->self, path);
     }
 }
 
-static int by_name_descending(const void *a, const void *b)
+/* Makes the file the current one and loads it, if it is sound. */
+static int load_file(struct snapshots *snapshots, struct store *store, const char *path,
+                     uint64_t slot)
 {
-    return strcmp(b, a);
+    struct snapshot_file found = {0};
+    uint64_t store_bytes = 0;
+    int error = snapshots->disk->ops->open(snapshots->disk->self, path, &found.file);
+    if (error < 0) {
+        return error;
+    }
+    found.is_open = true;
+    error = verify(snapshots, &found.file, &found.slot, &store_bytes);
+    if (error == 0) {
+        error = found.slot == slot ? load(store, found.file.bytes, store_bytes) : -EBADMSG;
+    }
+    if (error < 0) {
+        close_file(snapshots, &found);
+        return error;
+    }
+    found.file_bytes = file_bytes_of(store_bytes);
+    snapshots->current = found;
+    return 0;
 }
 
 int snapshots_load_newest(struct snapshots *snapshots, struct store *store)
 {
-    const struct disk_ops *ops = snapshots->disk->ops;
-    void *self = snapshots->disk->self;
+    struct disk *disk = snapshots->disk;
     struct listing listing = {.count = 0};
-    int error = ops->list(self, snapshots->directory, on_name, &listing);
-    if (error == -ENOENT) {
-        return 0;
-    }
+    int error = disk->ops->list(disk->self, snapshots->directory, on_name, &listing);
     if (error < 0) {
-        return error;
+        return error == -ENOENT ? 0 : error;
     }
-    qsort(listing.names, listing.count, sizeof listing.names[0], by_name_descending);
-    int result = 0;
+    remove_half_made(snapshots);
     for (uint32_t i = 0; i < listing.count; i++) {
         char path[SNAPSHOT_PATH_BYTES];
-        path_of(snapshots, path, listing.names[i]);
-        bool is_candidate =
-            strncmp(listing.names[i], "snapshot-", 9) == 0 && !snapshots->current.is_open;
-        if (!is_candidate) {
-            (void)ops->remove(self, path); /* half made, or older than the one in use */
-            continue;
+        path_of_slot(snapshots, path, listing.slots[i]);
+        if (snapshots->current.is_open) {
+            (void)disk->ops->remove(disk->self, path); /* older than the one in use */
+        } else { /* when it is bad an older one may do, if the log still reaches back to it */
+            error = load_file(snapshots, store, path, listing.slots[i]);
         }
-        struct snapshot_file found = {0};
-        uint64_t store_bytes = 0;
-        error = ops->open(self, path, &found.file);
-        if (error < 0) {
-            return error;
-        }
-        found.is_open = true;
-        error = verify(snapshots, &found.file, &found.slot, &store_bytes);
-        if (error == 0) {
-            error = load(store, found.file.bytes, store_bytes);
-        }
-        if (error < 0) {
-            close_file(snapshots, &found);
-            result = error; /* an older one may do, if the log still reaches back to it */
-            continue;
-        }
-        found.file_bytes = file_bytes_of(store_bytes);
-        snapshots->current = found;
     }
-    return snapshots->current.is_open ? 0 : result;
+    return snapshots->current.is_open ? 0 : error;
 }
 
 /* ---- Writing ---- */
@@ -246,7 +291,7 @@ static int make_current(struct snapshots *snapshots, struct snapshot_file *file,
     }
     if (snapshots->current.is_open && snapshots->current.slot != file->slot) {
         path_of_slot(snapshots, from, snapshots->current.slot);
-        path_of(snapshots, to, "snapshot.spare");
+        path_of(snapshots, to, SPARE_NAME);
         (void)ops->rename(self, from, to);
         close_file(snapshots, &snapshots->spare);
     }
@@ -274,8 +319,8 @@ static int open_making(struct snapshots *snapshots, uint64_t bytes)
     if (snapshots->spare.is_open) {
         char from[SNAPSHOT_PATH_BYTES];
         char to[SNAPSHOT_PATH_BYTES];
-        path_of(snapshots, from, "snapshot.spare");
-        path_of(snapshots, to, "snapshot.making");
+        path_of(snapshots, from, SPARE_NAME);
+        path_of(snapshots, to, MAKING_NAME);
         int error = snapshots->disk->ops->rename(snapshots->disk->self, from, to);
         if (error == 0 && snapshots->spare.file.size >= bytes) {
             *file = snapshots->spare;
@@ -285,7 +330,7 @@ static int open_making(struct snapshots *snapshots, uint64_t bytes)
         }
         close_file(snapshots, &snapshots->spare);
     }
-    return open_temporary(snapshots, "snapshot.making", bytes + bytes / 8, file);
+    return open_temporary(snapshots, MAKING_NAME, bytes + bytes / 8, file);
 }
 
 int snapshots_begin(struct snapshots *snapshots, struct store *store)
@@ -341,7 +386,7 @@ static int finish(struct snapshots *snapshots, struct store *store)
     ASSERT(snapshots->making.written == snapshots->making.store_bytes);
     header_write(file->file.bytes, snapshots->cluster_id, file->slot,
                  snapshots->making.store_bytes);
-    int error = make_current(snapshots, file, "snapshot.making");
+    int error = make_current(snapshots, file, MAKING_NAME);
     if (error < 0) {
         close_file(snapshots, file);
         return error;
@@ -366,18 +411,22 @@ int snapshots_step(struct snapshots *snapshots, struct store *store)
 
 /* ---- Receiving a peer's ---- */
 
-int snapshots_receive_begin(struct snapshots *snapshots, uint64_t slot, uint64_t file_bytes)
+void snapshots_receive_abandon(struct snapshots *snapshots)
 {
     close_file(snapshots, &snapshots->receiving.file);
     snapshots->receiving.is_active = false;
+}
+
+int snapshots_receive_begin(struct snapshots *snapshots, uint64_t slot, uint64_t file_bytes)
+{
+    snapshots_receive_abandon(snapshots);
     if (file_bytes < SNAPSHOT_HEADER_BYTES) {
         return -EBADMSG;
     }
     if (snapshots->retired.is_open) {
         return -EAGAIN; /* its bytes may still be named: there is no room for another retired one */
     }
-    int error =
-        open_temporary(snapshots, "snapshot.receiving", file_bytes, &snapshots->receiving.file);
+    int error = open_temporary(snapshots, RECEIVING_NAME, file_bytes, &snapshots->receiving.file);
     if (error < 0) {
         return error;
     }
@@ -409,7 +458,7 @@ int snapshots_receive(struct snapshots *snapshots, struct store *store, const ui
         close_file(snapshots, file);
         return -EBADMSG; /* nothing has changed: it can be sent again */
     }
-    error = make_current(snapshots, file, "snapshot.receiving");
+    error = make_current(snapshots, file, RECEIVING_NAME);
     if (error == 0) {
         error = load(store, snapshots->current.file.bytes, store_bytes);
     }

@@ -81,6 +81,7 @@ void snapshots_reclaim(struct snapshots *snapshots);
  */
 MUST_USE int snapshots_receive_begin(struct snapshots *snapshots, uint64_t slot,
                                      uint64_t file_bytes);
+void snapshots_receive_abandon(struct snapshots *snapshots);
 MUST_USE int snapshots_receive(struct snapshots *snapshots, struct store *store,
                                const uint8_t *bytes, uint32_t count);
 

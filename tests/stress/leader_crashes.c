@@ -96,8 +96,9 @@ static _Noreturn void give_up(struct run *run, const char *what, const char *why
 {
     (void)fprintf(stderr, "VIOLATION: %s: %s\n", what, why);
     describe_nodes(run);
-    (void)fprintf(stderr, "  after %" PRIu32 " leader crashes, seed %" PRIu64 "\n",
-                  run->leader_crashes, run->settings.seed);
+    (void)fprintf(stderr, "  after %" PRIu32 " leader crashes, seed %" PRIu64 "; logs left in %s\n",
+                  run->leader_crashes, run->settings.seed,
+                  synod_cluster_directory(run->campaign.cluster));
     (void)fflush(NULL);
     _exit(EXIT_VIOLATION);
 }

@@ -62,6 +62,10 @@ static void send_chunks(struct replica *replica, uint32_t to)
 
 void catch_up_turn(struct replica *replica)
 {
+    if (replica->snapshots.receiving.is_active &&
+        replica->snapshots.receiving.slot <= replica->core.mark) {
+        snapshots_receive_abandon(&replica->snapshots); /* the log came first */
+    }
     uint64_t retransmit_ns = replica->core.config.retransmit_ns;
     for (uint32_t node = 0; node < replica->core.config.quorum.nodes; node++) {
         struct catch_up *transfer = &replica->catch_up[node];
@@ -127,6 +131,7 @@ static void install(struct replica *replica, uint64_t slot)
     }
     replica->applied = slot;
     replica->mark_recorded = slot;
+    replica->open_bytes = 0;
     replica_forget_proposals(replica, slot);
     replica_step(replica, &(struct event){.kind = EVENT_INSTALLED, .slot = slot});
 }

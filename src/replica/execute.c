@@ -17,10 +17,21 @@ static int append_promise(struct replica *replica, const struct effect *effect)
     int error = wal_append_promise(replica->wal, effect->ballot);
     if (error == 0) {
         /* Keeps what recovery finds above the mark to a few ballots. */
-        error = wal_append_mark(replica->wal, replica->core.mark);
-        replica->mark_recorded = replica->core.mark;
+        housekeeping_record_mark(replica);
     }
     return error;
+}
+
+/* A batch that could not be written whole was never proposed, as far as the core knows; but what is
+ * in the log may be found there after a restart, and be chosen after all. */
+static void take_back(struct replica *replica, uint64_t slot, uint32_t count)
+{
+    for (uint32_t i = 0; i < count; i++) {
+        struct waiting_proposal proposal;
+        if (waiting_list_take(&replica->waiting, slot + i, &proposal)) {
+            replica_reply(replica, proposal.client, proposal.sequence, REPLY_UNKNOWN, NULL);
+        }
+    }
 }
 
 static int append_proposal(struct replica *replica, const struct effect *effect)
@@ -29,13 +40,15 @@ static int append_proposal(struct replica *replica, const struct effect *effect)
     uint64_t stamp = hybrid_clock_tick(&replica->hybrid, replica->wall_ns);
     for (uint32_t i = 0; i < effect->count; i++) {
         const struct request *request = &replica->batch[i];
-        replica->batch_proposed = i + 1;
         int error = wal_append_accept(replica->wal, RECORD_VALUE, effect->ballot, effect->slot + i,
                                       stamp, request->command, request->command_bytes);
         if (error < 0) {
+            take_back(replica, effect->slot, i);
             return error;
         }
         waiting_list_add(&replica->waiting, effect->slot + i, request->client, request->sequence);
+        replica->batch_proposed = i + 1;
+        replica->open_bytes += record_bytes(request->command_bytes);
     }
     replica->batches++;
     replica->slots_proposed += effect->count;
@@ -68,17 +81,41 @@ static int append_own(struct replica *replica, const struct effect *effect)
         if (error < 0) {
             return error;
         }
+        replica->open_bytes += extent.length;
         slot += extent.count;
     }
     return 0;
 }
 
+/* Whether every slot before these is chosen, or accepted at the same ballot, or about to be. */
+static bool is_next_in_order(const struct core *core, const struct effect *effect)
+{
+    uint64_t next = replicated_log_match(&core->log, core->mark, effect->ballot) + 1;
+    for (uint32_t i = 0; i < core->persist_count; i++) {
+        const struct core_persist *persist =
+            &core->persists[(core->persist_first + i) % CORE_PERSIST_LIMIT];
+        bool continues = persist->ballot == effect->ballot && persist->last >= next &&
+                         persist->first <= next && persist->sequence < effect->sequence;
+        next = continues ? persist->last + 1 : next;
+    }
+    return effect->slot <= next;
+}
+
+/* What leaves a hole before it cannot be chosen, applied and released yet: such must not fill the
+ * log, or what fills the hole would find no room in it. */
+static bool has_room_for_copy(const struct replica *replica, const struct effect *effect)
+{
+    return effect->message.bytes_length < housekeeping_room(replica, 2) ||
+           (housekeeping_room(replica, 0) > 0 && is_next_in_order(&replica->core, effect));
+}
+
 static int append_copy(struct replica *replica, const struct effect *effect)
 {
     const struct core_message *message = &effect->message;
-    if (!housekeeping_has_room(replica, message->bytes_length)) {
+    if (!has_room_for_copy(replica, effect)) {
         return -ENOSPC;
     }
+    replica->open_bytes += message->bytes_length;
     struct wal_extent extent = {.bytes = message->bytes,
                                 .length = message->bytes_length,
                                 .segment_id = message->segment_id,
@@ -122,6 +159,10 @@ static void send_slots(struct replica *replica, const struct effect *effect)
 {
     uint64_t slot = effect->message.slot;
     uint64_t last = slot + effect->message.count - 1;
+    if (replica->failed_set != 0) {
+        return; /* the log may hold an earlier ballot's value where the core thinks it wrote this
+                   one's */
+    }
     while (slot <= last) {
         struct wal_extent extent;
         if (!wal_extent_at(replica->wal, slot, last, EXTENT_BYTES, &extent)) {
@@ -168,8 +209,9 @@ static void execute(struct replica *replica, const struct effect *effect)
         replica->has_work = true;
         break;
     case EFFECT_ROLE:
-        replica->has_role_change = true;
         replica->confirmed_round = 0;
+        replica_refuse_reads(replica);
+        snapshots_receive_abandon(&replica->snapshots); /* another leader's file is another one */
         replica->config.ports.role_changed(replica->config.ports.self, effect->role, effect->leader,
                                            effect->ballot);
         break;

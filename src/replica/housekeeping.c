@@ -14,18 +14,31 @@
 /* Snapshot slices a turn when the log is about to be full. */
 #define SLICES_IN_A_HURRY 8
 
-bool housekeeping_has_room(const struct replica *replica, uint64_t bytes)
+/* No sooner is a snapshot begun again that the disk had no room for. */
+#define SNAPSHOT_RETRY_NS UINT64_C(10000000)
+
+/* Records looked at a turn for being superseded. */
+#define SWEEP_RECORDS 256
+
+uint64_t housekeeping_room(const struct replica *replica, uint32_t reserve)
 {
     struct wal_space space;
     wal_space(replica->wal, &space);
     uint64_t usable =
         replica->config.segment_bytes / 2; /* a record that does not fit wastes less */
-    return space.segments_spare >= 2 + bytes / usable;
+    return space.segments_spare > reserve ? (space.segments_spare - reserve) * usable : 0;
 }
 
-static void record_mark(struct replica *replica)
+/* Segments to hold what is open twice, at two ballots, when the old one is not yet recycled; two
+ * are left to what goes on. A segment is at least three quarters full when the next is begun. */
+uint64_t housekeeping_open_limit(const struct replica *replica)
 {
-    if (replica->core.mark - replica->mark_recorded < MARK_INTERVAL) {
+    return (replica->config.segment_count - 2) * (uint64_t)replica->config.segment_bytes / 8 * 3;
+}
+
+void housekeeping_record_mark(struct replica *replica)
+{
+    if (replica->core.mark <= replica->mark_recorded) {
         return;
     }
     int error = wal_append_mark(replica->wal, replica->core.mark);
@@ -36,19 +49,48 @@ static void record_mark(struct replica *replica)
     }
 }
 
+/* Low enough to do something about it. */
+static bool is_space_short(const struct wal_space *space)
+{
+    return space->segments_spare <= space->segments_total / 4 + 1;
+}
+
+/* When little of the log is applied a snapshot frees little of it: worth its price only when there
+ * is nothing else left. */
+static bool is_snapshot_wanted(const struct replica *replica, const struct wal_space *space)
+{
+    uint64_t covered = replica->applied - replica->snapshots.current.slot;
+    uint64_t held = space->last_slot - space->first_slot + 1;
+    return is_space_short(space) && covered > 0 &&
+           (covered >= held / 4 || space->segments_spare <= 1);
+}
+
+static bool is_snapshot_possible(const struct replica *replica)
+{
+    const struct snapshots *snapshots = &replica->snapshots;
+    return !snapshots->receiving.is_active && !snapshots->retired.is_open &&
+           !catch_up_is_active(replica) && replica->now_ns >= replica->snapshot_retry_ns;
+}
+
+static bool begin_snapshot(struct replica *replica)
+{
+    /* Recovery believes a log below a snapshot only when the log itself says that it was chosen. */
+    housekeeping_record_mark(replica);
+    if (snapshots_begin(&replica->snapshots, replica->store) < 0) {
+        replica->snapshot_retry_ns = replica->now_ns + SNAPSHOT_RETRY_NS;
+        return false; /* the log fills up and refuses before it breaks */
+    }
+    return true;
+}
+
 static void make_snapshot(struct replica *replica, const struct wal_space *space)
 {
     struct snapshots *snapshots = &replica->snapshots;
-    if (!snapshots->making.is_active) {
-        uint64_t covered = replica->applied - snapshots->current.slot;
-        uint64_t held = space->last_slot - space->first_slot + 1;
-        bool is_wanted = space->segments_spare <= space->segments_total / 4 + 1 && covered > 0 &&
-                         covered >= held / 4;
-        bool is_possible = !snapshots->receiving.is_active && !snapshots->retired.is_open &&
-                           !catch_up_is_active(replica);
-        if (!is_wanted || !is_possible || snapshots_begin(snapshots, replica->store) < 0) {
-            return; /* tried again next turn; the log fills up and refuses before it breaks */
-        }
+    bool is_begun =
+        snapshots->making.is_active || (is_snapshot_wanted(replica, space) &&
+                                        is_snapshot_possible(replica) && begin_snapshot(replica));
+    if (!is_begun) {
+        return;
     }
     replica->has_work = true;
     uint32_t slices = space->segments_spare <= 2 ? SLICES_IN_A_HURRY : 1;
@@ -87,6 +129,9 @@ static void release_space(struct replica *replica, const struct wal_space *space
         wal_release(replica->wal, slot);
         replica_step(replica, &(struct event){.kind = EVENT_RELEASED, .slot = slot});
     }
+    if (is_space_short(space)) {
+        wal_sweep(replica->wal, SWEEP_RECORDS);
+    }
 }
 
 static void reclaim(struct replica *replica)
@@ -121,7 +166,9 @@ void housekeeping_turn(struct replica *replica)
     }
     struct wal_space space;
     wal_space(replica->wal, &space);
-    record_mark(replica);
+    if (replica->core.mark - replica->mark_recorded >= MARK_INTERVAL) {
+        housekeeping_record_mark(replica);
+    }
     make_snapshot(replica, &space);
     release_space(replica, &space);
     reclaim(replica);

@@ -55,9 +55,27 @@ static int refuse_hole(struct replica *replica, struct replica_problem *problem,
 {
     (void)snprintf(problem->text, sizeof problem->text,
                    "node %" PRIu32 ": slot %" PRIu64
-                   " was chosen but is neither in the log nor in a snapshot; nothing was changed",
+                   " was chosen but is neither in the log nor in a good snapshot",
                    replica->config.core.self, slot);
     return -EBADMSG;
+}
+
+/*
+ * The snapshot and the log below it must tell the same story. A snapshot made here has its mark in
+ * the log before it is begun; where that is missing, the snapshot may be a peer's, put in place
+ * just before the crash: then this log may have a hole below it, or hold there what was never
+ * chosen.
+ */
+static int join_snapshot_and_log(struct replica *replica, struct replica_problem *problem)
+{
+    uint64_t snapshot_slot = replica->snapshots.current.slot;
+    struct wal_space space;
+    wal_space(replica->wal, &space);
+    if (space.first_slot > snapshot_slot + 1) {
+        return refuse_hole(replica, problem, snapshot_slot + 1);
+    }
+    bool is_unsure = problem->wal.mark < snapshot_slot && space.first_slot <= snapshot_slot;
+    return is_unsure ? wal_supersede(replica->wal, snapshot_slot) : 0;
 }
 
 /* Everything above the snapshot: chosen slots must all be there, accepted ones may leave gaps. */
@@ -67,9 +85,7 @@ static int restore_core(struct replica *replica, struct replica_problem *problem
     uint64_t mark = problem->wal.mark > snapshot_slot ? problem->wal.mark : snapshot_slot;
     struct wal_space space;
     wal_space(replica->wal, &space);
-    bool log_reaches_back = space.first_slot <= snapshot_slot + 1;
-    core_restore(&replica->core, problem->wal.promised, mark,
-                 log_reaches_back ? space.first_slot - 1 : snapshot_slot);
+    core_restore(&replica->core, problem->wal.promised, mark, space.first_slot - 1);
     uint64_t newest_stamp = 0;
     for (uint64_t slot = snapshot_slot + 1; slot <= mark || slot <= space.last_slot; slot++) {
         struct record record;
@@ -115,7 +131,10 @@ int recovery_run(struct replica *replica, struct replica_problem *problem)
                        config->core.self, replica->directory);
         return error;
     }
-    error = restore_core(replica, problem);
+    error = join_snapshot_and_log(replica, problem);
+    if (error == 0) {
+        error = restore_core(replica, problem);
+    }
     if (error < 0) {
         return error;
     }

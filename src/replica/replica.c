@@ -33,10 +33,10 @@ static void step_once(struct replica *replica, const struct event *event)
     execute_effects(replica);
 }
 
-/* Tells the core how its PERSIST effects went, in their order. */
-static void tell_persisted(struct replica *replica)
+/* Tells the core how its PERSIST effects up to `last` went, in their order. */
+static void tell_persisted(struct replica *replica, uint64_t last)
 {
-    while (replica->told < replica->persisted && replica->failure == 0) {
+    while (replica->told < last && replica->failure == 0) {
         uint64_t bit = UINT64_C(1) << ((replica->told + 1) % CORE_PERSIST_LIMIT);
         struct event event = {.kind = EVENT_PERSISTED};
         if ((replica->failed_set & bit) != 0) {
@@ -47,7 +47,7 @@ static void tell_persisted(struct replica *replica)
             do {
                 replica->told++;
                 bit = UINT64_C(1) << ((replica->told + 1) % CORE_PERSIST_LIMIT);
-            } while (replica->told < replica->persisted && (replica->failed_set & bit) == 0);
+            } while (replica->told < last && (replica->failed_set & bit) == 0);
         }
         event.sequence = replica->told;
         step_once(replica, &event);
@@ -58,7 +58,10 @@ void replica_step(struct replica *replica, const struct event *event)
 {
     step_once(replica, event);
     if (replica->config.sync == WAL_SYNC_NONE) {
-        tell_persisted(replica); /* what is in the mapping is durable */
+        /* What is in the mapping is durable, also what is appended on hearing so. */
+        while (replica->told < replica->persisted && replica->failure == 0) {
+            tell_persisted(replica, replica->persisted);
+        }
     }
 }
 
@@ -67,12 +70,14 @@ static void sync_log(struct replica *replica)
     if (replica->told == replica->persisted || replica->failure != 0) {
         return;
     }
+    uint64_t last =
+        replica->persisted; /* what is appended on hearing of these waits for the next */
     int error = wal_sync(replica->wal);
     if (error < 0) {
         replica_fail(replica, error);
         return;
     }
-    tell_persisted(replica);
+    tell_persisted(replica, last);
 }
 
 void replica_send(struct replica *replica, uint32_t to, struct core_message *message)
@@ -113,8 +118,21 @@ void replica_forget_proposals(struct replica *replica, uint64_t slot)
     }
 }
 
+void replica_refuse_reads(struct replica *replica)
+{
+    while (waiting_list_has_reads(&replica->waiting)) {
+        const uint8_t *key;
+        const struct waiting_read *read = waiting_list_first_read(&replica->waiting, &key);
+        replica_reply(replica, read->client, read->sequence, REPLY_NOT_LEADER, NULL);
+        waiting_list_drop_first_read(&replica->waiting);
+    }
+}
+
 static uint32_t request_room(const struct replica *replica)
 {
+    if (replica->open_bytes >= housekeeping_open_limit(replica)) {
+        return 0;
+    }
     uint32_t room = core_proposal_room(&replica->core);
     /* The waiting list has a place for each slot not applied yet. */
     uint64_t open = replica->core.log_end - replica->applied;
@@ -125,52 +143,86 @@ static uint32_t request_room(const struct replica *replica)
     return room < replica->config.batch_slots ? room : replica->config.batch_slots;
 }
 
+/* Whether requests stay in their lanes for now; the clients see those fill up. A full window opens
+ * with the next answer; a full log may take longer, and after a while they are refused. */
+static bool must_wait(struct replica *replica, uint32_t room, uint64_t log_room)
+{
+    if (log_room > 0) {
+        replica->room_blocked_ns = 0;
+        return room == 0;
+    }
+    if (replica->room_blocked_ns == 0) {
+        replica->room_blocked_ns = replica->now_ns;
+    }
+    return replica->now_ns - replica->room_blocked_ns < ROOM_PATIENCE_NS;
+}
+
+static void take_read(struct replica *replica, const struct request *request)
+{
+    if (waiting_list_add_read(&replica->waiting, request)) {
+        replica->has_new_reads = true;
+    } else {
+        replica_reply(replica, request->client, request->sequence, REPLY_BUSY, NULL);
+    }
+}
+
+/* Adds it to the batch, of which *log_room is left, or answers it. */
+static void take_command(struct replica *replica, const struct request *request, uint64_t *log_room)
+{
+    uint64_t bytes = record_bytes(request->command_bytes);
+    if (UNLIKELY(request->command_bytes > wal_payload_limit(replica->wal))) {
+        struct store_outcome invalid = {.result = STORE_INVALID}; /* as if it had been applied */
+        replica_reply(replica, request->client, request->sequence, REPLY_OUTCOME, &invalid);
+    } else if (bytes < *log_room) {
+        *log_room -= bytes;
+        replica->batch[replica->batch_count++] = *request;
+    } else {
+        replica_reply(replica, request->client, request->sequence, REPLY_BUSY, NULL);
+    }
+}
+
+/* The largest command that is valid. */
+static uint64_t command_bytes_limit(const struct replica *replica)
+{
+    const struct store_config *store = &replica->config.store;
+    return 64 + (uint64_t)store->max_key_bytes + 2 * (uint64_t)store->max_value_bytes;
+}
+
 /* One batch: commands into replica->batch, reads onto the waiting list, the rest refused. */
 static void take_requests(struct replica *replica)
 {
     const struct replica_ports *ports = &replica->config.ports;
     bool leads = core_takes_reads(&replica->core);
-    uint32_t room = request_room(replica);
-    bool has_room = leads && housekeeping_has_room(replica, 0);
-    bool is_patient = replica->room_blocked_ns == 0 ||
-                      replica->now_ns - replica->room_blocked_ns < ROOM_PATIENCE_NS;
-    if (leads && !has_room && replica->room_blocked_ns == 0) {
-        replica->room_blocked_ns = replica->now_ns;
-    } else if (has_room) {
-        replica->room_blocked_ns = 0;
+    uint32_t room = leads ? request_room(replica) : 0;
+    uint64_t log_room = leads ? housekeeping_room(replica, 1) : 0;
+    if (leads && must_wait(replica, room, log_room)) {
+        return;
     }
-    if (leads && (room == 0 || !has_room) && is_patient) {
-        return; /* they stay in their lanes; the clients see those fill up */
-    }
-    uint64_t bytes = 0;
+    uint64_t largest = command_bytes_limit(replica);
+    bool is_full = false;
     uint32_t taken = 0;
-    bool has_reads = false;
     struct request request;
     replica->batch_count = 0;
     replica->batch_proposed = 0;
-    while (taken < replica->config.batch_slots && ports->request_next(ports->self, &request)) {
+    replica->has_new_reads = false;
+    while (taken < replica->config.batch_slots && !is_full &&
+           ports->request_next(ports->self, &request)) {
         taken++;
         if (!leads) {
             replica_reply(replica, request.client, request.sequence, REPLY_NOT_LEADER, NULL);
         } else if (request.kind == REQUEST_READ) {
-            if (waiting_list_add_read(&replica->waiting, &request)) {
-                has_reads = true;
-            } else {
-                replica_reply(replica, request.client, request.sequence, REPLY_BUSY, NULL);
-            }
-        } else if (replica->batch_count < room &&
-                   housekeeping_has_room(replica, bytes + request.command_bytes)) {
-            bytes += request.command_bytes + RECORD_HEADER_BYTES + 8;
-            replica->batch[replica->batch_count++] = request;
+            take_read(replica, &request);
         } else {
-            replica_reply(replica, request.client, request.sequence, REPLY_BUSY, NULL);
+            take_command(replica, &request, &log_room);
+            is_full =
+                replica->batch_count > 0 && (replica->batch_count == room || log_room <= largest);
         }
     }
     if (taken == 0) {
         return;
     }
     replica->has_work = true;
-    if (has_reads) {
+    if (replica->has_new_reads) {
         replica_step(replica, &(struct event){.kind = EVENT_READ});
     }
     if (replica->batch_count > 0) {
@@ -233,6 +285,7 @@ static void answer_applied(struct replica *replica, const struct store_apply_ite
 static void apply_chunk(struct replica *replica, uint32_t count)
 {
     struct store_apply_item items[REPLICA_APPLY_CHUNK];
+    uint64_t bytes = 0;
     for (uint32_t i = 0; i < count; i++) {
         struct record record;
         uint64_t slot = replica->applied + 1 + i;
@@ -245,6 +298,7 @@ static void apply_chunk(struct replica *replica, uint32_t count)
             .command = record.kind == RECORD_VALUE ? record.payload : NULL,
             .command_bytes = record.payload_bytes,
         };
+        bytes += record_bytes(record.payload_bytes);
         if (i + 1 == count && hybrid_clock_observe(&replica->hybrid, replica->wall_ns,
                                                    record.hybrid_time, NULL) < 0) {
             replica->stamps_refused++;
@@ -252,6 +306,7 @@ static void apply_chunk(struct replica *replica, uint32_t count)
     }
     store_apply(replica->store, items, count);
     replica->applied += count;
+    replica->open_bytes -= bytes < replica->open_bytes ? bytes : replica->open_bytes;
     if (replica->waiting.proposals_waiting > 0) {
         for (uint32_t i = 0; i < count; i++) {
             answer_applied(replica, &items[i]);
@@ -268,6 +323,9 @@ static void apply_committed(struct replica *replica)
         apply_chunk(replica, left < REPLICA_APPLY_CHUNK ? (uint32_t)left : REPLICA_APPLY_CHUNK);
     }
     if (replica->applied > before) {
+        if (replica->applied == core_log_end(&replica->core)) {
+            replica->open_bytes = 0; /* what was written twice was counted twice */
+        }
         replica->has_work = true;
         replica_step(replica, &(struct event){.kind = EVENT_APPLIED, .slot = replica->applied});
     }
@@ -297,18 +355,6 @@ static void answer_reads(struct replica *replica)
     }
 }
 
-/* Reads belong to the leadership that took them: their rounds mean nothing to another. */
-static void on_role_change(struct replica *replica)
-{
-    replica->has_role_change = false;
-    while (waiting_list_has_reads(&replica->waiting)) {
-        const uint8_t *key;
-        const struct waiting_read *read = waiting_list_first_read(&replica->waiting, &key);
-        replica_reply(replica, read->client, read->sequence, REPLY_NOT_LEADER, NULL);
-        waiting_list_drop_first_read(&replica->waiting);
-    }
-}
-
 /* ---- The turn ---- */
 
 bool replica_turn(struct replica *replica, uint64_t now_ns, uint64_t wall_ns)
@@ -333,9 +379,6 @@ bool replica_turn(struct replica *replica, uint64_t now_ns, uint64_t wall_ns)
         ports->flush(ports->self); /* followers copy while this node waits for its disk */
         sync_log(replica);
         replica_step(replica, &(struct event){.kind = EVENT_SETTLE});
-    }
-    if (replica->has_role_change) {
-        on_role_change(replica);
     }
     ports->flush(ports->self);
     apply_committed(replica);

@@ -43,12 +43,14 @@ struct replica {
     uint64_t mark_recorded; /* last mark in the log */
     int failure;            /* errno that stopped this node */
     bool has_work;          /* this turn did something */
-    bool has_role_change;   /* since the last sweep of the waiting list */
 
     struct request *batch; /* commands of this turn */
     uint32_t batch_count;
-    uint32_t batch_proposed;  /* of them, the first so many are on the waiting list */
+    uint32_t batch_proposed;  /* of them, the first so many are on the waiting list, or answered */
+    bool has_new_reads;       /* of this turn */
     uint64_t room_blocked_ns; /* since when the log has had no room; 0: it has */
+    uint64_t open_bytes; /* appended and not applied yet: at least as much as is open in truth */
+    uint64_t snapshot_retry_ns; /* no sooner, after one could not be begun */
 
     /* Retired segments and snapshot wait for the messages that may name them to pass. */
     bool is_pin_noted;
@@ -67,6 +69,8 @@ void replica_step(struct replica *replica, const struct event *event);
 /* Stops the node for good: its log can no longer be trusted to hold what it says. */
 void replica_fail(struct replica *replica, int error);
 void replica_send(struct replica *replica, uint32_t to, struct core_message *message);
+/* Reads belong to the leadership that took them: their rounds mean nothing to another. */
+void replica_refuse_reads(struct replica *replica);
 /* Proposals up to slot will not be seen applied here: their outcome is unknown. */
 void replica_forget_proposals(struct replica *replica, uint64_t slot);
 void replica_reply(struct replica *replica, uint32_t client, uint64_t sequence,
@@ -87,7 +91,11 @@ MUST_USE int recovery_run(struct replica *replica, struct replica_problem *probl
 
 /* housekeeping.c: snapshots and log space */
 void housekeeping_turn(struct replica *replica);
-/* Whether records of so many bytes in all are sure to fit, with a segment to spare for promises. */
-bool housekeeping_has_room(const struct replica *replica, uint64_t bytes);
+/* Records of fewer bytes in all than this are sure to fit with `reserve` segments left over. */
+uint64_t housekeeping_room(const struct replica *replica, uint32_t reserve);
+/* Writes the mark into the log, if it has room. */
+void housekeeping_record_mark(struct replica *replica);
+/* How many bytes a leader may have open, so that those after it can propose them again. */
+uint64_t housekeeping_open_limit(const struct replica *replica);
 
 #endif

@@ -73,14 +73,14 @@ static void set_depth(struct load_client *client, uint32_t depth)
 /* ---- Publishing ----------------------------------------------------------------------------- */
 
 /* A single-writer counter: no read-modify-write instruction. Relaxed: numbers for display; the
- * final ones are ordered by the stage [B1]. */
+ * final ones are ordered by the stage [H1]. */
 static void bump(_Atomic uint64_t *counter, uint64_t by)
 {
     uint64_t value = atomic_load_explicit(counter, memory_order_relaxed);
     atomic_store_explicit(counter, value + by, memory_order_relaxed);
 }
 
-/* Release: pairs with load_has_reached [B1]; all the client recorded before is visible. */
+/* Release: pairs with load_has_reached [H1]; all the client recorded before is visible. */
 static void reach(struct load_client *client, enum load_stage stage)
 {
     atomic_store_explicit(&client->published.stage, (uint32_t)stage, memory_order_release);
@@ -96,14 +96,14 @@ static bool is_broken(const struct load_client *client)
     return atomic_load_explicit(&client->published.broken, memory_order_relaxed) != SYNOD_OK;
 }
 
-/* Acquire: pairs with load_set_phase [B2]; the window's limits are visible with RUN. */
+/* Acquire: pairs with load_set_phase [H2]; the window's limits are visible with RUN. */
 static enum load_phase phase_of(const struct load *load)
 {
     return (enum load_phase)atomic_load_explicit(&load->phase, memory_order_acquire);
 }
 
-/* The set to record into. Acquire: pairs with load_collect [B3], which emptied it; release: pairs
- * with load_collect [B4], which reads the one we leave. */
+/* The set to record into. Acquire: pairs with load_collect [H3], which emptied it; release: pairs
+ * with load_collect [H4], which reads the one we leave. */
 static void change_over(struct load_client *client)
 {
     uint32_t epoch = atomic_load_explicit(&client->load->epoch, memory_order_acquire);
@@ -302,7 +302,7 @@ static bool settle(struct load_client *client, const struct synod_completion *do
 static void settle_batch(struct load_client *client, size_t count, uint64_t now)
 {
     const struct load *load = client->load;
-    /* Relaxed: the start is ordered by the phase [B2]; an end moved forward may be seen a batch
+    /* Relaxed: the start is ordered by the phase [H2]; an end moved forward may be seen a batch
      * late. */
     uint64_t start = atomic_load_explicit(&load->window_start_ns, memory_order_relaxed);
     uint64_t end = atomic_load_explicit(&load->window_end_ns, memory_order_relaxed);
@@ -524,7 +524,7 @@ void load_deinit(struct load *load)
 
 void load_set_phase(struct load *load, enum load_phase phase)
 {
-    /* Release: pairs with phase_of [B2]. */
+    /* Release: pairs with phase_of [H2]. */
     atomic_store_explicit(&load->phase, (uint32_t)phase, memory_order_release);
 }
 
@@ -537,7 +537,7 @@ void load_set_window(struct load *load, uint64_t start_ns, uint64_t end_ns)
 bool load_has_reached(const struct load *load, enum load_stage stage)
 {
     for (uint32_t i = 0; i < load->clients; i++) {
-        /* Acquire: pairs with reach [B1]. */
+        /* Acquire: pairs with reach [H1]. */
         uint32_t reached =
             atomic_load_explicit(&load->all[i].published.stage, memory_order_acquire);
         if (reached < (uint32_t)stage) {
@@ -588,7 +588,7 @@ uint64_t load_last_answer_ns(const struct load *load)
 static bool has_changed_over(const struct load *load, uint32_t epoch)
 {
     for (uint32_t i = 0; i < load->clients; i++) {
-        /* Acquire: pairs with change_over [B4]. */
+        /* Acquire: pairs with change_over [H4]. */
         uint32_t seen = atomic_load_explicit(&load->all[i].published.epoch, memory_order_acquire);
         if (seen != epoch) {
             return false;
@@ -602,7 +602,7 @@ bool load_collect(struct load *load, struct load_samples *into, uint64_t wait_ns
     uint32_t epoch = atomic_load_explicit(&load->epoch, memory_order_relaxed);
     if (load->is_collected) {
         epoch++;
-        /* Release: pairs with change_over [B3]; the sets emptied last time are handed back. */
+        /* Release: pairs with change_over [H3]; the sets emptied last time are handed back. */
         atomic_store_explicit(&load->epoch, epoch, memory_order_release);
         load->is_collected = false;
     }

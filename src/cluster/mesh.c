@@ -44,7 +44,7 @@ void mesh_deinit(struct mesh *mesh)
 
 uint64_t mesh_incarnation(const struct mesh *mesh, uint32_t node)
 {
-    /* acquire: pairs with mesh_up, mesh_down [M1]; what the node's thread did before is over */
+    /* acquire: pairs with mesh_up, mesh_down [I1]; what the node's thread did before is over */
     return atomic_load_explicit(&mesh->node[node].incarnation, memory_order_acquire);
 }
 
@@ -57,7 +57,7 @@ static void change_incarnation(struct mesh *mesh, uint32_t node)
 {
     uint64_t next = mesh_incarnation(mesh, node) + 1;
     mesh->ends[node].incarnation = (uint8_t)next;
-    /* release: pairs with mesh_incarnation [M1] */
+    /* release: pairs with mesh_incarnation [I1] */
     atomic_store_explicit(&mesh->node[node].incarnation, next, memory_order_release);
 }
 

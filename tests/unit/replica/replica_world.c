@@ -72,6 +72,7 @@ static int disk_create(void *self, const char *path, size_t size, struct disk_fi
 {
     struct world_disk *disk = self;
     if (disk->fails_snapshot && strstr(path, "/snapshot") != NULL) {
+        disk->refusals++;
         return -ENOSPC;
     }
     return real_ops()->create(disk_file()->self, path, size, file);

@@ -62,7 +62,7 @@ struct world_disk {
     bool fails_snapshot;        /* no room for snapshot files */
     const char *dies_at_rename; /* the node dies right after renaming something to such a name */
     bool is_dead;
-    uint64_t syncs;
+    uint64_t syncs, refusals;
 };
 
 enum op_state {

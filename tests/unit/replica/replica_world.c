@@ -501,6 +501,7 @@ static void check_read_outcome(const struct world *world, struct world_op *op,
                   "a read of key %u found revision %" PRIu64 " after %" PRIu64 " had been seen",
                   op->key, op->revision, op->floor);
     if (outcome->result == STORE_OK) {
+        ck_assert_ptr_nonnull(entry->value);
         const struct world_op *writer = op_by_sequence(world, bytes_load_u64(entry->value));
         ck_assert_msg(writer != NULL && writer->slot == entry->modify_slot &&
                           writer->key == op->key,

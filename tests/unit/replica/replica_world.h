@@ -158,13 +158,13 @@ void world_start(struct world *world, const struct world_options *options);
 void world_end(struct world *world);
 
 /* 0 or replica_open's error; node->problem tells. */
-MUST_USE int world_open(struct world *world, uint32_t node);
-void world_reopen(struct world *world, uint32_t node); /* must succeed */
-void world_crash(struct world *world, uint32_t node);
+MUST_USE int world_open(struct world *world, uint32_t number);
+void world_reopen(struct world *world, uint32_t number); /* must succeed */
+void world_crash(struct world *world, uint32_t number);
 
 void world_step(struct world *world);
 void world_steps(struct world *world, uint32_t steps);
-void world_turn(struct world *world, uint32_t node);
+void world_turn(struct world *world, uint32_t number);
 
 /* The established leader with the highest ballot, or -1. */
 int world_leader(const struct world *world);

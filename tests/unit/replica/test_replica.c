@@ -138,16 +138,18 @@ END_TEST
 
 static uint64_t number_from(const char *variable, uint64_t otherwise)
 {
-    const char *text = getenv(variable);
+    const char *text = getenv(variable); // NOLINT(concurrency-mt-unsafe): one thread
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
+
+#define STORMS 10
 
 /* SYNOD_STORM_FIRST and SYNOD_STORM_COUNT choose other seeds, more of them, or one to look at. */
 START_TEST(storms_break_nothing)
 {
     uint64_t first = number_from("SYNOD_STORM_FIRST", 1);
-    uint64_t count = number_from("SYNOD_STORM_COUNT", 10);
-    bool is_told = getenv("SYNOD_STORM_COUNT") != NULL;
+    uint64_t count = number_from("SYNOD_STORM_COUNT", STORMS);
+    bool is_told = count != STORMS;
     struct world sum = {.now_ns = 0};
     uint64_t snapshots = 0;
     uint64_t installs = 0;
@@ -168,7 +170,7 @@ START_TEST(storms_break_nothing)
         installs += world_installs(&world);
         world_end(&world);
     }
-    if (count < 10) {
+    if (count < STORMS) {
         return;
     }
     ck_assert_uint_gt(sum.counts.writes, 5000);

@@ -204,7 +204,7 @@ START_TEST(crash_of_the_leader_leaves_a_gap)
 {
     begin();
     scripted.outage_ns = 60 * MS;
-    options.duration_ns = 500 * MS;
+    options.duration_ns = 2000 * MS; /* long enough for a starved main thread to see the election */
     ck_assert_int_eq(faults_parse("leader@50ms+20ms", &options.crashes, &problem), 0);
     ck_assert_int_eq(run_it(&target), 0);
     const struct fault_result *fault = &report.faults.results[0];
@@ -228,7 +228,7 @@ START_TEST(each_crash_has_its_own_gap)
 {
     begin();
     scripted.outage_ns = 40 * MS;
-    options.duration_ns = 400 * MS;
+    options.duration_ns = 1500 * MS;
     ck_assert_int_eq(faults_parse("leader@50ms,leader@200ms", &options.crashes, &problem), 0);
     ck_assert_int_eq(run_it(&target), 0);
     const struct fault_result *faults = report.faults.results;

@@ -7,7 +7,6 @@
 
 #include "base/time_source.h"
 #include "cluster/leader_hint.h"
-#include "cluster/status.h"
 
 #define DEFAULT_TIMEOUT_NS UINT64_C(5000000000)
 #define SWEEP_INTERVAL_NS  UINT64_C(1000000)
@@ -53,8 +52,8 @@ static void deallocate(struct synod_client *client)
             free(client->entries[i].command);
         }
     }
-    for (uint32_t i = 0; i < client->backlog_count; i++) {
-        free(client->backlog[(client->backlog_first + i) % client->limit].value);
+    for (uint32_t i = 0; client->backlog != NULL && i < client->limit; i++) {
+        free(client->backlog[i].value);
     }
     free(client->lent_value);
     free(client->entries);
@@ -107,14 +106,13 @@ static enum synod_status take_place(struct synod_client *client)
         cluster->references++;
     }
     (void)pthread_mutex_unlock(&cluster->control);
-    switch (index) {
-    case -EPIPE:
-        return SYNOD_CLOSED;
-    case -EBUSY:
-        return SYNOD_BUSY;
-    default:
-        return index < 0 ? status_from_errno(index) : SYNOD_OK;
+    if (index >= 0) {
+        return SYNOD_OK;
     }
+    if (index == -EPIPE) {
+        return SYNOD_CLOSED;
+    }
+    return index == -EBUSY ? SYNOD_BUSY : SYNOD_NO_MEMORY;
 }
 
 enum synod_status synod_client_open(struct synod_cluster *cluster, struct synod_client **opened)
@@ -556,6 +554,7 @@ static void take_backlog(struct synod_client *client, struct sink *sink)
     while (client->backlog_count > 0 && !sink_is_full(sink) && client->lent_value == NULL) {
         struct client_backlog *place = &client->backlog[client->backlog_first];
         client->lent_value = place->value;
+        place->value = NULL;
         sink->completions[sink->count++] = place->completion;
         client->backlog_first = (client->backlog_first + 1) % client->limit;
         client->backlog_count--;

@@ -8,6 +8,8 @@
 #define FLAG_TAKEN   1
 #define FLAG_REPLIED 2
 
+#define LANE_SPARE_BYTES ((size_t)64 << 10)
+
 static size_t power_of_two_from(size_t least)
 {
     size_t power = 4096;
@@ -27,9 +29,9 @@ int client_lanes_init(struct client_lanes *lanes, uint32_t nodes, uint32_t limit
     /* A quarter of a lane is the largest frame it takes. */
     size_t request = 8 + sizeof(struct request_frame) + command_bytes;
     size_t reply = 8 + sizeof(struct reply_frame);
-    lanes->request_capacity = power_of_two_from(4 * request + 64 * 1024);
+    lanes->request_capacity = power_of_two_from(4 * request + LANE_SPARE_BYTES);
     lanes->reply_capacity =
-        power_of_two_from(4 * (reply + value_bytes) + 2 * in_flight_limit * reply);
+        power_of_two_from(4 * (reply + value_bytes) + 2 * reply * in_flight_limit);
     lanes->places = calloc(limit, sizeof *lanes->places);
     return lanes->places == NULL ? -ENOMEM : 0;
 }

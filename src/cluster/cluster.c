@@ -23,6 +23,7 @@
 #define PREFAULT_AT_ONCE 2
 #define COMMAND_OVERHEAD 64 /* of an encoded command, beside its keys and values */
 
+// NOLINTNEXTLINE(misc-redundant-expression): that is what it asserts
 static_assert(SYNOD_MAX_NODES == CORE_MAX_NODES && SYNOD_MAX_NODES == MESH_NODES,
               "one limit, three names");
 
@@ -70,8 +71,8 @@ static bool check_ranges(const struct synod_options *options, char *problem, siz
         {"nodes", options->nodes, 1, SYNOD_MAX_NODES},
         {"max_clients", options->max_clients, 1, 1024},
         {"max_in_flight", options->max_in_flight, 1, 65536},
-        {"max_key_bytes", options->max_key_bytes, 1, 32 * 1024},
-        {"max_value_bytes", options->max_value_bytes, 0, 8 << 20},
+        {"max_key_bytes", options->max_key_bytes, 1, 32 << 10},
+        {"max_value_bytes", options->max_value_bytes, 0, UINT64_C(8) << 20},
         {"expected_keys", options->expected_keys, 0, UINT64_C(1) << 34},
         {"segment_bytes", options->segment_bytes, 1 << 20, 1 << 30},
         {"segment_count", options->segment_count, 4, 4096},
@@ -248,7 +249,7 @@ static void explain_open(struct synod_cluster *cluster, uint32_t node, int error
             cluster->directory.path);
     } else {
         say(problem, size, "node %" PRIu32 " in %s: %s", node, cluster->directory.path,
-            strerror(-error));
+            strerrordesc_np(-error));
     }
 }
 
@@ -277,7 +278,7 @@ static enum synod_status start_node(struct synod_cluster *cluster, uint32_t node
     if (error < 0) {
         say(problem, size, "node %" PRIu32 ": its thread could not start%s: %s", node,
             cluster->pin[node] >= 0 ? " (is the CPU it is pinned to usable?)" : "",
-            strerror(-error));
+            strerrordesc_np(-error));
     }
     return status_from_errno(error);
 }
@@ -348,7 +349,7 @@ static int open_directory(struct synod_cluster *cluster, const char *asked, char
     } else if (error == -EPROTONOSUPPORT) {
         say(problem, size, "%s was written by a newer version", path);
     } else if (error < 0) {
-        say(problem, size, "the directory %s cannot be used: %s", path, strerror(-error));
+        say(problem, size, "the directory %s cannot be used: %s", path, strerrordesc_np(-error));
     }
     return error;
 }

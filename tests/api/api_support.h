@@ -37,7 +37,7 @@ static inline bool holds(struct synod_bytes bytes, const char *text)
     return bytes.size == strlen(text) && memcmp(bytes.data, text, bytes.size) == 0;
 }
 
-#define ck_status_is(call, expected)                                                               \
+#define EXPECT_STATUS(call, expected)                                                              \
     do {                                                                                           \
         enum synod_status status_ = (call);                                                        \
         ck_assert_msg(status_ == (expected), "%s is %s, not %s", #call,                            \
@@ -79,19 +79,19 @@ static inline struct synod_cluster *open_small(uint32_t nodes)
 static inline struct synod_client *open_client(struct synod_cluster *cluster)
 {
     struct synod_client *client;
-    ck_status_is(synod_client_open(cluster, &client), SYNOD_OK);
+    EXPECT_STATUS(synod_client_open(cluster, &client), SYNOD_OK);
     return client;
 }
 
 static inline void put_text(struct synod_client *client, const char *key, const char *value)
 {
-    ck_status_is(synod_put(client, bytes_of(key), bytes_of(value), PATIENCE, NULL), SYNOD_OK);
+    EXPECT_STATUS(synod_put(client, bytes_of(key), bytes_of(value), PATIENCE, NULL), SYNOD_OK);
 }
 
 static inline void expect_text(struct synod_client *client, const char *key, const char *value)
 {
     struct synod_completion done;
-    ck_status_is(synod_get(client, bytes_of(key), SYNOD_READ_QUORUM, PATIENCE, &done), SYNOD_OK);
+    EXPECT_STATUS(synod_get(client, bytes_of(key), SYNOD_READ_QUORUM, PATIENCE, &done), SYNOD_OK);
     ck_assert(holds(done.value, value));
 }
 

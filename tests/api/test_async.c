@@ -13,7 +13,7 @@ static void crash_followers(struct synod_cluster *cluster)
     int leader = synod_cluster_await_leader(cluster, PATIENCE);
     for (uint32_t node = 0; node < 3; node++) {
         if ((int)node != leader) {
-            ck_status_is(synod_cluster_crash(cluster, node), SYNOD_OK);
+            EXPECT_STATUS(synod_cluster_crash(cluster, node), SYNOD_OK);
         }
     }
 }
@@ -39,7 +39,7 @@ START_TEST(every_request_comes_out_once_with_its_tag)
             request.operation = (enum synod_operation)(submitted % 4);
             request.consistency = submitted % 8 < 4 ? SYNOD_READ_LOG : SYNOD_READ_QUORUM;
             request.compare = SYNOD_COMPARE_ABSENT;
-            ck_status_is(synod_submit(client, &request), SYNOD_OK);
+            EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
             submitted++;
         }
         ck_assert_uint_eq(synod_in_flight(client), submitted - completed);
@@ -69,14 +69,14 @@ START_TEST(one_too_many_in_flight_is_busy_until_some_are_taken)
     struct synod_client *client = open_client(cluster);
     struct synod_request request = put_request("k", "v", 0);
     for (int i = 0; i < LIMIT; i++) {
-        ck_status_is(synod_submit(client, &request), SYNOD_OK);
+        EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
     }
-    ck_status_is(synod_submit(client, &request), SYNOD_BUSY);
-    ck_status_is(synod_put(client, bytes_of("x"), bytes_of("y"), PATIENCE, NULL), SYNOD_BUSY);
+    EXPECT_STATUS(synod_submit(client, &request), SYNOD_BUSY);
+    EXPECT_STATUS(synod_put(client, bytes_of("x"), bytes_of("y"), PATIENCE, NULL), SYNOD_BUSY);
     ck_assert_uint_eq(synod_in_flight(client), LIMIT);
     struct synod_completion completions[LIMIT];
     poll_all(client, completions, LIMIT);
-    ck_status_is(synod_submit(client, &request), SYNOD_OK);
+    EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
     poll_all(client, completions, 1);
     synod_client_close(client);
     synod_cluster_close(cluster);
@@ -102,7 +102,7 @@ START_TEST(flush_alone_sends)
     struct synod_client *client = open_client(cluster);
     struct synod_client *other = open_client(cluster);
     struct synod_request request = put_request("k", "v", 0);
-    ck_status_is(synod_submit(client, &request), SYNOD_OK);
+    EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
     synod_flush(client);
     uint64_t start_ns = monotonic_ns();
     while (synod_get(other, bytes_of("k"), SYNOD_READ_QUORUM, PATIENCE, NULL) != SYNOD_OK) {
@@ -124,10 +124,10 @@ START_TEST(blocking_calls_leave_the_others_completions_for_poll)
     for (uint64_t tag = 0; tag < 40; tag++) {
         struct synod_request request = put_request("many", "v", tag);
         request.operation = tag % 2 == 0 ? SYNOD_PUT : SYNOD_GET;
-        ck_status_is(synod_submit(client, &request), SYNOD_OK);
+        EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
     }
     struct synod_completion done;
-    ck_status_is(synod_put(client, bytes_of("one"), bytes_of("1"), PATIENCE, &done), SYNOD_OK);
+    EXPECT_STATUS(synod_put(client, bytes_of("one"), bytes_of("1"), PATIENCE, &done), SYNOD_OK);
     for (int i = 0; i < 3; i++) {
         expect_text(client, "one", "1");
     }
@@ -161,20 +161,20 @@ START_TEST(blocking_call_behind_many_large_reads_is_served)
     struct synod_client *client = open_client(cluster);
     static char value[64 << 10];
     memset(value, 'v', sizeof value);
-    ck_status_is(synod_put(client, bytes_of("large"), (struct synod_bytes){value, sizeof value},
-                           PATIENCE, NULL),
-                 SYNOD_OK);
+    EXPECT_STATUS(synod_put(client, bytes_of("large"), (struct synod_bytes){value, sizeof value},
+                            PATIENCE, NULL),
+                  SYNOD_OK);
     struct synod_request request = {.operation = SYNOD_GET, .key = bytes_of("large")};
     for (int i = 0; i < 40; i++) {
-        ck_status_is(synod_submit(client, &request), SYNOD_OK);
+        EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
     }
     struct synod_completion done;
-    ck_status_is(synod_get(client, bytes_of("large"), SYNOD_READ_QUORUM, PATIENCE, &done),
-                 SYNOD_OK);
+    EXPECT_STATUS(synod_get(client, bytes_of("large"), SYNOD_READ_QUORUM, PATIENCE, &done),
+                  SYNOD_OK);
     ck_assert_uint_eq(done.value.size, sizeof value);
     for (int i = 0; i < 40; i++) {
         poll_all(client, &done, 1);
-        ck_status_is(done.status, SYNOD_OK);
+        EXPECT_STATUS(done.status, SYNOD_OK);
         ck_assert_uint_eq(done.value.size, sizeof value);
         ck_assert(memcmp(done.value.data, value, sizeof value) == 0);
     }
@@ -192,7 +192,7 @@ START_TEST(values_stay_until_the_next_call)
         put_text(client, text, text);
         struct synod_request request = {
             .operation = SYNOD_GET, .key = bytes_of(text), .tag = (uint64_t)i};
-        ck_status_is(synod_submit(client, &request), SYNOD_OK);
+        EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
     }
     struct synod_completion completions[8];
     size_t got = 0;
@@ -237,18 +237,18 @@ START_TEST(without_a_leader_nothing_is_done_and_said_so)
         pause_ns(1000000);
     }
     struct synod_completion done;
-    ck_status_is(synod_put(client, bytes_of("k"), bytes_of("never"), SECONDS / 20, &done),
-                 SYNOD_NO_LEADER);
-    ck_status_is(done.status, SYNOD_NO_LEADER);
-    ck_status_is(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, SECONDS / 20, NULL),
-                 SYNOD_NO_LEADER);
-    ck_status_is(synod_get(client, bytes_of("k"), SYNOD_READ_LOG, SECONDS / 20, NULL),
-                 SYNOD_NO_LEADER);
+    EXPECT_STATUS(synod_put(client, bytes_of("k"), bytes_of("never"), SECONDS / 20, &done),
+                  SYNOD_NO_LEADER);
+    EXPECT_STATUS(done.status, SYNOD_NO_LEADER);
+    EXPECT_STATUS(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, SECONDS / 20, NULL),
+                  SYNOD_NO_LEADER);
+    EXPECT_STATUS(synod_get(client, bytes_of("k"), SYNOD_READ_LOG, SECONDS / 20, NULL),
+                  SYNOD_NO_LEADER);
     for (uint32_t node = 0; node < 3; node++) {
         struct synod_node_status status;
-        ck_status_is(synod_cluster_status(cluster, node, &status), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_status(cluster, node, &status), SYNOD_OK);
         if (status.role == SYNOD_DOWN) {
-            ck_status_is(synod_cluster_restart(cluster, node, NULL, 0), SYNOD_OK);
+            EXPECT_STATUS(synod_cluster_restart(cluster, node, NULL, 0), SYNOD_OK);
         }
     }
     expect_text(client, "k", "before");
@@ -262,7 +262,7 @@ START_TEST(requests_wait_for_a_leader_until_their_deadline)
     struct synod_cluster *cluster = open_small(3);
     struct synod_client *client = open_client(cluster);
     uint32_t leader = (uint32_t)synod_cluster_await_leader(cluster, PATIENCE);
-    ck_status_is(synod_cluster_crash(cluster, leader), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_crash(cluster, leader), SYNOD_OK);
     put_text(client, "k", "v"); /* found the next one by itself */
     expect_text(client, "k", "v");
     ck_assert_int_ne(synod_cluster_leader(cluster), (int)leader);
@@ -278,23 +278,23 @@ START_TEST(time_before_submission_does_not_count)
     struct synod_cluster *cluster = open_small(3);
     struct synod_client *client = open_client(cluster);
     struct synod_completion done;
-    ck_status_is(synod_put(client, bytes_of(""), bytes_of("v"), 0, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_put(client, bytes_of(""), bytes_of("v"), 0, NULL), SYNOD_INVALID);
     struct synod_request many = put_request("k", "v", 1);
-    ck_status_is(synod_submit(client, &many), SYNOD_OK);
+    EXPECT_STATUS(synod_submit(client, &many), SYNOD_OK);
     for (int i = 1; i < LIMIT; i++) {
-        ck_status_is(synod_submit(client, &many), SYNOD_OK);
+        EXPECT_STATUS(synod_submit(client, &many), SYNOD_OK);
     }
-    ck_status_is(synod_put(client, bytes_of("k"), bytes_of("v"), 0, NULL), SYNOD_BUSY);
+    EXPECT_STATUS(synod_put(client, bytes_of("k"), bytes_of("v"), 0, NULL), SYNOD_BUSY);
     struct synod_completion completions[LIMIT];
     poll_all(client, completions, LIMIT);
-    ck_status_is(synod_put(client, bytes_of(""), bytes_of("v"), 0, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_put(client, bytes_of(""), bytes_of("v"), 0, NULL), SYNOD_INVALID);
     synod_flush(client);
     pause_ns(3 * SECONDS / 2);
     struct synod_request request = put_request("k", "v", 7);
     request.timeout_ns = SECONDS;
-    ck_status_is(synod_submit(client, &request), SYNOD_OK);
+    EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
     poll_all(client, &done, 1);
-    ck_status_is(done.status, SYNOD_OK);
+    EXPECT_STATUS(done.status, SYNOD_OK);
     synod_client_close(client);
     synod_cluster_close(cluster);
 }
@@ -308,7 +308,7 @@ START_TEST(answers_to_what_timed_out_are_nobodys)
     for (uint64_t i = 0; i < 200; i++) {
         struct synod_request request = put_request("k", "late", i);
         request.timeout_ns = 1; /* over before any answer can be here */
-        ck_status_is(synod_submit(client, &request), SYNOD_OK);
+        EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
         struct synod_completion done;
         poll_all(client, &done, 1);
         ck_assert_uint_eq(done.tag, i);
@@ -316,8 +316,8 @@ START_TEST(answers_to_what_timed_out_are_nobodys)
         char value[16];
         (void)snprintf(value, sizeof value, "v%u", (unsigned)i);
         struct synod_completion put;
-        ck_status_is(synod_put(client, bytes_of("other"), bytes_of(value), PATIENCE, &put),
-                     SYNOD_OK);
+        EXPECT_STATUS(synod_put(client, bytes_of("other"), bytes_of(value), PATIENCE, &put),
+                      SYNOD_OK);
         ck_assert_uint_eq(put.version, i + 1); /* an answer of another's would not say so */
     }
     ck_assert_uint_eq(synod_in_flight(client), 0);
@@ -339,17 +339,17 @@ START_TEST(crashed_leader_makes_writes_unknown_and_reads_go_on)
                 request.key = bytes_of("k");
             }
             request.timeout_ns = PATIENCE;
-            ck_status_is(synod_submit(client, &request), SYNOD_OK);
+            EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
         }
         synod_flush(client);
         uint32_t leader = (uint32_t)synod_cluster_await_leader(cluster, PATIENCE);
-        ck_status_is(synod_cluster_crash(cluster, leader), SYNOD_OK);
-        ck_status_is(synod_cluster_restart(cluster, leader, NULL, 0), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_crash(cluster, leader), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_restart(cluster, leader, NULL, 0), SYNOD_OK);
         for (size_t got = 0; got < 20; got++) {
             struct synod_completion done;
             poll_all(client, &done, 1);
             if (done.operation == SYNOD_GET) {
-                ck_status_is(done.status, SYNOD_OK);
+                EXPECT_STATUS(done.status, SYNOD_OK);
                 ck_assert(holds(done.value, "v"));
             } else {
                 ck_assert(done.status == SYNOD_OK || done.status == SYNOD_TIMEOUT);

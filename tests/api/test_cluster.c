@@ -24,7 +24,7 @@ static void remove_tree(const char *path)
         return;
     }
     const struct dirent *entry;
-    while ((entry = readdir(directory)) != NULL) {
+    while ((entry = readdir(directory)) != NULL) { // NOLINT(concurrency-mt-unsafe): own stream
         char name[512];
         (void)snprintf(name, sizeof name, "%s/%s", path, entry->d_name);
         if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0) {
@@ -33,6 +33,7 @@ static void remove_tree(const char *path)
         if (unlink(name) != 0) { /* a node's directory: files only */
             DIR *below = opendir(name);
             const struct dirent *file;
+            // NOLINTNEXTLINE(concurrency-mt-unsafe): own stream
             while (below != NULL && (file = readdir(below)) != NULL) {
                 char inner[800];
                 (void)snprintf(inner, sizeof inner, "%s/%s", name, file->d_name);
@@ -131,16 +132,16 @@ START_TEST(directory_that_cannot_be_is_refused)
     options.directory = "/proc/nowhere/synod";
     struct synod_cluster *cluster;
     char problem[512];
-    ck_status_is(synod_cluster_open(&options, &cluster, problem, sizeof problem), SYNOD_IO_ERROR);
+    EXPECT_STATUS(synod_cluster_open(&options, &cluster, problem, sizeof problem), SYNOD_IO_ERROR);
     ck_assert_ptr_nonnull(strstr(problem, "/proc/nowhere/synod"));
     char long_path[1000];
     memset(long_path, 'a', sizeof long_path - 1);
     long_path[0] = '/';
     long_path[sizeof long_path - 1] = '\0';
     options.directory = long_path;
-    ck_status_is(synod_cluster_open(&options, &cluster, problem, sizeof problem), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(&options, &cluster, problem, sizeof problem), SYNOD_INVALID);
     options.directory = "";
-    ck_status_is(synod_cluster_open(&options, &cluster, problem, sizeof problem), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(&options, &cluster, problem, sizeof problem), SYNOD_INVALID);
 }
 END_TEST
 
@@ -190,8 +191,7 @@ START_TEST(directory_in_use_by_another_process_is_refused)
     struct synod_cluster *cluster = open_cluster(&options);
     pid_t child = fork();
     if (child == 0) {
-        (void)setenv("SYNOD_TEST_OPEN", path, 1);
-        (void)execl("/proc/self/exe", "test_cluster", (char *)NULL);
+        (void)execl("/proc/self/exe", "test_cluster", path, (char *)NULL);
         _exit(99);
     }
     int status;
@@ -315,7 +315,7 @@ START_TEST(small_file_system_is_refused_before_anything_breaks)
     enum synod_status status = synod_cluster_open(&options, &cluster, problem, sizeof problem);
     (void)umount(path);
     (void)rmdir(path);
-    ck_status_is(status, SYNOD_NO_SPACE);
+    EXPECT_STATUS(status, SYNOD_NO_SPACE);
     ck_assert_ptr_null(cluster);
     ck_assert_ptr_nonnull(strstr(problem, path));
     ck_assert_ptr_nonnull(strstr(problem, "MiB"));
@@ -340,21 +340,21 @@ START_TEST(reopened_cluster_holds_what_was_acknowledged_also_after_snapshots)
             char key[16];
             (void)snprintf(key, sizeof key, "k%d", i % 50);
             memcpy(value, key, 4);
-            ck_status_is(synod_put(client, bytes_of(key),
-                                   (struct synod_bytes){value, 4 + (size_t)i}, PATIENCE, &done),
-                         SYNOD_OK);
+            EXPECT_STATUS(synod_put(client, bytes_of(key),
+                                    (struct synod_bytes){value, 4 + (size_t)i}, PATIENCE, &done),
+                          SYNOD_OK);
             ck_assert_uint_gt(done.revision, revision);
             revision = done.revision;
         }
         for (int i = 1150; i < 1200; i++) {
             char key[16];
             (void)snprintf(key, sizeof key, "k%d", i % 50);
-            ck_status_is(synod_get(client, bytes_of(key), SYNOD_READ_QUORUM, PATIENCE, &done),
-                         SYNOD_OK);
+            EXPECT_STATUS(synod_get(client, bytes_of(key), SYNOD_READ_QUORUM, PATIENCE, &done),
+                          SYNOD_OK);
             ck_assert_uint_eq(done.value.size, 4 + (size_t)i);
             ck_assert_mem_eq(done.value.data, key, 2);
         }
-        ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
         synod_client_close(client);
         synod_cluster_close(cluster);
     }
@@ -368,20 +368,20 @@ START_TEST(nodes_that_do_not_exist_or_are_down_are_invalid)
 {
     struct synod_cluster *cluster = open_small(3);
     struct synod_node_status status;
-    ck_status_is(synod_cluster_crash(cluster, 3), SYNOD_INVALID);
-    ck_status_is(synod_cluster_restart(cluster, 3, NULL, 0), SYNOD_INVALID);
-    ck_status_is(synod_cluster_transfer(cluster, 3), SYNOD_INVALID);
-    ck_status_is(synod_cluster_status(cluster, 3, &status), SYNOD_INVALID);
-    ck_status_is(synod_cluster_status(cluster, 0, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_crash(cluster, 3), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_restart(cluster, 3, NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_transfer(cluster, 3), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_status(cluster, 3, &status), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_status(cluster, 0, NULL), SYNOD_INVALID);
     char problem[64] = "untouched";
-    ck_status_is(synod_cluster_restart(cluster, 0, problem, sizeof problem), SYNOD_INVALID);
-    ck_status_is(synod_cluster_crash(cluster, 0), SYNOD_OK);
-    ck_status_is(synod_cluster_crash(cluster, 0), SYNOD_INVALID);
-    ck_status_is(synod_cluster_status(cluster, 0, &status), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_restart(cluster, 0, problem, sizeof problem), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_crash(cluster, 0), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_crash(cluster, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_status(cluster, 0, &status), SYNOD_OK);
     ck_assert_int_eq((int)status.role, SYNOD_DOWN);
-    ck_status_is(synod_cluster_restart(cluster, 0, problem, sizeof problem), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_restart(cluster, 0, problem, sizeof problem), SYNOD_OK);
     ck_assert_str_eq(problem, "");
-    ck_status_is(synod_cluster_restart(cluster, 0, NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_restart(cluster, 0, NULL, 0), SYNOD_INVALID);
     synod_cluster_close(cluster);
 }
 END_TEST
@@ -395,12 +395,12 @@ START_TEST(crashed_leader_comes_back_with_the_log_it_kept)
         (void)snprintf(value, sizeof value, "v%d", round);
         put_text(client, "k", value);
         uint32_t leader = (uint32_t)synod_cluster_await_leader(cluster, PATIENCE);
-        ck_status_is(synod_cluster_crash(cluster, leader), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_crash(cluster, leader), SYNOD_OK);
         ck_assert_int_ne(synod_cluster_leader(cluster), (int)leader);
         expect_text(client, "k", value);
-        ck_status_is(synod_cluster_restart(cluster, leader, NULL, 0), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_restart(cluster, leader, NULL, 0), SYNOD_OK);
     }
-    ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
     synod_client_close(client);
     synod_cluster_close(cluster);
 }
@@ -412,14 +412,14 @@ START_TEST(whole_cluster_crashed_and_restarted_holds_everything)
     struct synod_client *client = open_client(cluster);
     put_text(client, "k", "v");
     for (uint32_t node = 0; node < 3; node++) {
-        ck_status_is(synod_cluster_crash(cluster, node), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_crash(cluster, node), SYNOD_OK);
     }
     ck_assert_int_eq(synod_cluster_leader(cluster), -1);
     ck_assert_int_eq(synod_cluster_await_leader(cluster, SECONDS / 100), -1);
-    ck_status_is(synod_cluster_transfer(cluster, 0), SYNOD_NO_LEADER);
-    ck_status_is(synod_cluster_await_quiet(cluster, SECONDS / 100), SYNOD_TIMEOUT);
+    EXPECT_STATUS(synod_cluster_transfer(cluster, 0), SYNOD_NO_LEADER);
+    EXPECT_STATUS(synod_cluster_await_quiet(cluster, SECONDS / 100), SYNOD_TIMEOUT);
     for (uint32_t node = 0; node < 3; node++) {
-        ck_status_is(synod_cluster_restart(cluster, node, NULL, 0), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_restart(cluster, node, NULL, 0), SYNOD_OK);
     }
     expect_text(client, "k", "v");
     synod_client_close(client);
@@ -433,10 +433,10 @@ START_TEST(lonely_node_comes_back)
     struct synod_client *client = open_client(cluster);
     put_text(client, "k", "v");
     for (int round = 0; round < 5; round++) {
-        ck_status_is(synod_cluster_crash(cluster, 0), SYNOD_OK);
-        ck_status_is(synod_cluster_restart(cluster, 0, NULL, 0), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_crash(cluster, 0), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_restart(cluster, 0, NULL, 0), SYNOD_OK);
         expect_text(client, "k", "v");
-        ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
     }
     synod_client_close(client);
     synod_cluster_close(cluster);
@@ -450,10 +450,10 @@ START_TEST(restarted_node_is_not_taken_for_what_it_was)
         ck_assert_int_eq(synod_cluster_await_leader(cluster, PATIENCE), 0);
         struct synod_node_status before;
         struct synod_node_status after;
-        ck_status_is(synod_cluster_status(cluster, 0, &before), SYNOD_OK);
-        ck_status_is(synod_cluster_crash(cluster, 0), SYNOD_OK);
-        ck_status_is(synod_cluster_restart(cluster, 0, NULL, 0), SYNOD_OK);
-        ck_status_is(synod_cluster_status(cluster, 0, &after), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_status(cluster, 0, &before), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_crash(cluster, 0), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_restart(cluster, 0, NULL, 0), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_status(cluster, 0, &after), SYNOD_OK);
         ck_assert(after.role != SYNOD_LEADER || after.generation_round > before.generation_round);
     }
     synod_cluster_close(cluster);
@@ -467,20 +467,20 @@ START_TEST(late_node_catches_up_by_snapshot_when_the_log_has_gone_on)
     static char value[8000];
     memset(value, 'v', sizeof value);
     uint32_t late = synod_cluster_await_leader(cluster, PATIENCE) == 0 ? 1 : 0;
-    ck_status_is(synod_cluster_crash(cluster, late), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_crash(cluster, late), SYNOD_OK);
     for (int i = 0; i < 2000; i++) { /* 16 MiB: the log's 4 have gone round */
         char key[16];
         (void)snprintf(key, sizeof key, "k%d", i % 50);
-        ck_status_is(synod_put(client, bytes_of(key), (struct synod_bytes){value, sizeof value},
-                               PATIENCE, NULL),
-                     SYNOD_OK);
+        EXPECT_STATUS(synod_put(client, bytes_of(key), (struct synod_bytes){value, sizeof value},
+                                PATIENCE, NULL),
+                      SYNOD_OK);
     }
-    ck_status_is(synod_cluster_restart(cluster, late, NULL, 0), SYNOD_OK);
-    ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_restart(cluster, late, NULL, 0), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
     struct synod_node_status own;
     struct synod_node_status other;
-    ck_status_is(synod_cluster_status(cluster, late, &own), SYNOD_OK);
-    ck_status_is(synod_cluster_status(cluster, 2, &other), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_status(cluster, late, &own), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_status(cluster, 2, &other), SYNOD_OK);
     ck_assert_uint_ge(own.snapshots_installed, 1);
     ck_assert_uint_eq(own.digest, other.digest);
     ck_assert_uint_eq(own.keys, 50);
@@ -514,7 +514,7 @@ START_TEST(handing_over_to_a_crashed_node_leaves_somebody_leading)
     struct synod_client *client = open_client(cluster);
     int leader = synod_cluster_await_leader(cluster, PATIENCE);
     uint32_t down = leader == 0 ? 1 : 0;
-    ck_status_is(synod_cluster_crash(cluster, down), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_crash(cluster, down), SYNOD_OK);
     enum synod_status status = synod_cluster_transfer(cluster, down);
     ck_assert_msg(status == SYNOD_OK || status == SYNOD_INVALID || status == SYNOD_NO_LEADER, "%s",
                   synod_status_name(status));
@@ -533,14 +533,14 @@ START_TEST(status_adds_up_when_quiet)
     for (int i = 0; i < 100; i++) {
         char key[16];
         (void)snprintf(key, sizeof key, "k%d", i);
-        ck_status_is(synod_put(client, bytes_of(key), bytes_of("v"), PATIENCE, &done), SYNOD_OK);
+        EXPECT_STATUS(synod_put(client, bytes_of(key), bytes_of("v"), PATIENCE, &done), SYNOD_OK);
     }
-    ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
     int leaders = 0;
     uint64_t digest = 0;
     for (uint32_t node = 0; node < 3; node++) {
         struct synod_node_status status;
-        ck_status_is(synod_cluster_status(cluster, node, &status), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_status(cluster, node, &status), SYNOD_OK);
         leaders += status.role == SYNOD_LEADER;
         ck_assert_uint_eq(status.keys, 100);
         ck_assert_uint_ge(status.applied, done.revision);
@@ -580,8 +580,7 @@ TEST_MAIN("api/cluster", own_directory_is_below_dev_shm_and_removed_at_close,
           handing_over_to_a_crashed_node_leaves_somebody_leading, status_adds_up_when_quiet)
 #undef main
 
-int main(void)
+int main(int argc, char **argv)
 {
-    const char *path = getenv("SYNOD_TEST_OPEN");
-    return path != NULL ? open_in_child(path) : test_main();
+    return argc > 1 ? open_in_child(argv[1]) : test_main();
 }

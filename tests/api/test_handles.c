@@ -14,26 +14,26 @@ START_TEST(missing_handles_answer_and_do_not_crash)
     struct synod_request request = {
         .operation = SYNOD_PUT, .key = bytes_of("k"), .value = bytes_of("v")};
     struct synod_client *client = (struct synod_client *)(uintptr_t)1;
-    ck_status_is(synod_client_open(NULL, &client), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_client_open(NULL, &client), SYNOD_CLOSED);
     ck_assert_ptr_null(client);
-    ck_status_is(synod_client_open(NULL, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_client_open(NULL, NULL), SYNOD_INVALID);
     synod_client_close(NULL);
-    ck_status_is(synod_submit(NULL, &request), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_submit(NULL, &request), SYNOD_CLOSED);
     synod_flush(NULL);
     ck_assert_uint_eq(synod_poll(NULL, &done, 1, SECONDS), 0);
     ck_assert_uint_eq(synod_in_flight(NULL), 0);
-    ck_status_is(synod_put(NULL, request.key, request.value, 0, &done), SYNOD_CLOSED);
-    ck_status_is(synod_get(NULL, request.key, SYNOD_READ_QUORUM, 0, &done), SYNOD_CLOSED);
-    ck_status_is(synod_delete(NULL, request.key, 0, &done), SYNOD_CLOSED);
-    ck_status_is(synod_cas(NULL, request.key, 0, request.value, 0, &done), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_put(NULL, request.key, request.value, 0, &done), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_get(NULL, request.key, SYNOD_READ_QUORUM, 0, &done), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_delete(NULL, request.key, 0, &done), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_cas(NULL, request.key, 0, request.value, 0, &done), SYNOD_CLOSED);
     synod_cluster_close(NULL);
     ck_assert_int_eq(synod_cluster_leader(NULL), -1);
     ck_assert_int_eq(synod_cluster_await_leader(NULL, UINT64_MAX), -1);
-    ck_status_is(synod_cluster_crash(NULL, 0), SYNOD_INVALID);
-    ck_status_is(synod_cluster_restart(NULL, 0, NULL, 0), SYNOD_INVALID);
-    ck_status_is(synod_cluster_transfer(NULL, 0), SYNOD_INVALID);
-    ck_status_is(synod_cluster_status(NULL, 0, &(struct synod_node_status){0}), SYNOD_INVALID);
-    ck_status_is(synod_cluster_await_quiet(NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_crash(NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_restart(NULL, 0, NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_transfer(NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_status(NULL, 0, &(struct synod_node_status){0}), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_await_quiet(NULL, 0), SYNOD_INVALID);
     ck_assert_str_eq(synod_cluster_directory(NULL), "");
 }
 END_TEST
@@ -49,13 +49,14 @@ static void *call_from_elsewhere(void *argument)
     struct synod_completion done;
     struct synod_request request = {
         .operation = SYNOD_PUT, .key = bytes_of("k"), .value = bytes_of("wrong")};
-    ck_status_is(synod_submit(visit->client, &request), SYNOD_WRONG_THREAD);
-    ck_status_is(synod_put(visit->client, request.key, request.value, 0, NULL), SYNOD_WRONG_THREAD);
-    ck_status_is(synod_get(visit->client, request.key, SYNOD_READ_LOG, 0, NULL),
-                 SYNOD_WRONG_THREAD);
-    ck_status_is(synod_delete(visit->client, request.key, 0, NULL), SYNOD_WRONG_THREAD);
-    ck_status_is(synod_cas(visit->client, request.key, 0, request.value, 0, NULL),
-                 SYNOD_WRONG_THREAD);
+    EXPECT_STATUS(synod_submit(visit->client, &request), SYNOD_WRONG_THREAD);
+    EXPECT_STATUS(synod_put(visit->client, request.key, request.value, 0, NULL),
+                  SYNOD_WRONG_THREAD);
+    EXPECT_STATUS(synod_get(visit->client, request.key, SYNOD_READ_LOG, 0, NULL),
+                  SYNOD_WRONG_THREAD);
+    EXPECT_STATUS(synod_delete(visit->client, request.key, 0, NULL), SYNOD_WRONG_THREAD);
+    EXPECT_STATUS(synod_cas(visit->client, request.key, 0, request.value, 0, NULL),
+                  SYNOD_WRONG_THREAD);
     ck_assert_uint_eq(synod_poll(visit->client, &done, 1, SECONDS), 0);
     synod_flush(visit->client);
     return NULL;
@@ -106,7 +107,7 @@ START_TEST(one_client_too_many_is_busy_until_one_closes)
         clients[i] = open_client(cluster);
     }
     struct synod_client *more;
-    ck_status_is(synod_client_open(cluster, &more), SYNOD_BUSY);
+    EXPECT_STATUS(synod_client_open(cluster, &more), SYNOD_BUSY);
     ck_assert_ptr_null(more);
     synod_client_close(clients[3]);
     clients[3] = open_client(cluster);
@@ -124,14 +125,15 @@ START_TEST(reopened_place_hears_no_answer_meant_for_the_handle_before)
     for (uint64_t round = 1; round <= 100; round++) {
         struct synod_client *client = open_client(cluster);
         struct synod_completion done;
-        ck_status_is(synod_put(client, bytes_of("mine"), bytes_of("v"), PATIENCE, &done), SYNOD_OK);
+        EXPECT_STATUS(synod_put(client, bytes_of("mine"), bytes_of("v"), PATIENCE, &done),
+                      SYNOD_OK);
         ck_assert_uint_eq(done.version, round);
         for (uint64_t tag = 0; tag < 32; tag++) {
             struct synod_request request = {.operation = tag % 2 == 0 ? SYNOD_PUT : SYNOD_GET,
                                             .key = bytes_of("left"),
                                             .value = bytes_of("behind"),
                                             .tag = 1000 + tag};
-            ck_status_is(synod_submit(client, &request), SYNOD_OK);
+            EXPECT_STATUS(synod_submit(client, &request), SYNOD_OK);
         }
         if (round % 2 == 0) {
             synod_flush(client);
@@ -156,9 +158,9 @@ START_TEST(open_handle_of_a_closed_cluster_says_closed)
     synod_cluster_close(cluster);
     struct synod_request request = {.operation = SYNOD_GET, .key = bytes_of("k")};
     struct synod_completion done;
-    ck_status_is(synod_submit(client, &request), SYNOD_CLOSED);
-    ck_status_is(synod_put(client, bytes_of("k"), bytes_of("w"), 0, NULL), SYNOD_CLOSED);
-    ck_status_is(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, 0, NULL), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_submit(client, &request), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_put(client, bytes_of("k"), bytes_of("w"), 0, NULL), SYNOD_CLOSED);
+    EXPECT_STATUS(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, 0, NULL), SYNOD_CLOSED);
     ck_assert_uint_eq(synod_poll(client, &done, 1, SECONDS), 0);
     synod_flush(client);
     ck_assert_uint_eq(synod_in_flight(client), 0);
@@ -176,7 +178,7 @@ START_TEST(requests_in_flight_when_a_cluster_closes_still_come_out)
                                             .key = bytes_of("k"),
                                             .value = bytes_of("v"),
                                             .tag = tag};
-            ck_status_is(synod_submit(clients[i], &request), SYNOD_OK);
+            EXPECT_STATUS(synod_submit(clients[i], &request), SYNOD_OK);
         }
     }
     synod_flush(clients[0]);
@@ -211,8 +213,8 @@ static void *work_until_closed(void *argument)
     }
     ck_assert_msg(status == SYNOD_TIMEOUT || status == SYNOD_CLOSED, "%s",
                   synod_status_name(status));
-    ck_status_is(synod_put(visit->client, bytes_of("k"), bytes_of("v"), PATIENCE, NULL),
-                 SYNOD_CLOSED);
+    EXPECT_STATUS(synod_put(visit->client, bytes_of("k"), bytes_of("v"), PATIENCE, NULL),
+                  SYNOD_CLOSED);
     synod_client_close(visit->client);
     return NULL;
 }

@@ -16,7 +16,7 @@ static struct sums sum_up(struct synod_cluster *cluster)
     struct sums sums = {0};
     for (uint32_t node = 0; node < NODES; node++) {
         struct synod_node_status status;
-        ck_status_is(synod_cluster_status(cluster, node, &status), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_status(cluster, node, &status), SYNOD_OK);
         sums.elections += status.elections;
         sums.parks += status.parks;
         sums.generation += status.generation_round;
@@ -41,7 +41,7 @@ START_TEST(idle_cluster_keeps_its_leader)
     struct synod_cluster *cluster = open_cluster(&options);
     struct synod_client *client = open_client(cluster);
     put_text(client, "k", "v");
-    ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+    EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
     struct sums before = sum_up(cluster);
     double cpu = cpu_seconds();
     uint64_t start_ns = monotonic_ns();

@@ -11,7 +11,7 @@ START_TEST(put_is_read_back_by_both_kinds_of_read)
     struct synod_client *client = open_client(cluster);
     struct synod_completion put;
     struct synod_completion got;
-    ck_status_is(synod_put(client, bytes_of("a"), bytes_of("one"), PATIENCE, &put), SYNOD_OK);
+    EXPECT_STATUS(synod_put(client, bytes_of("a"), bytes_of("one"), PATIENCE, &put), SYNOD_OK);
     ck_assert_int_eq((int)put.operation, SYNOD_PUT);
     ck_assert_uint_gt(put.revision, 0);
     ck_assert_uint_eq(put.version, 1);
@@ -19,7 +19,7 @@ START_TEST(put_is_read_back_by_both_kinds_of_read)
     ck_assert_uint_eq(put.value.size, 0);
     const enum synod_consistency kinds[] = {SYNOD_READ_QUORUM, SYNOD_READ_LOG};
     for (size_t i = 0; i < 2; i++) {
-        ck_status_is(synod_get(client, bytes_of("a"), kinds[i], PATIENCE, &got), SYNOD_OK);
+        EXPECT_STATUS(synod_get(client, bytes_of("a"), kinds[i], PATIENCE, &got), SYNOD_OK);
         ck_assert_int_eq((int)got.operation, SYNOD_GET);
         ck_assert(holds(got.value, "one"));
         ck_assert_uint_eq(got.revision, put.revision);
@@ -37,18 +37,18 @@ START_TEST(versions_count_writes_since_creation_and_revisions_grow)
     struct synod_client *client = open_client(cluster);
     struct synod_completion first;
     struct synod_completion done;
-    ck_status_is(synod_put(client, bytes_of("k"), bytes_of("1"), PATIENCE, &first), SYNOD_OK);
+    EXPECT_STATUS(synod_put(client, bytes_of("k"), bytes_of("1"), PATIENCE, &first), SYNOD_OK);
     uint64_t revision = first.revision;
     for (uint64_t version = 2; version <= 5; version++) {
-        ck_status_is(synod_put(client, bytes_of("k"), bytes_of("n"), PATIENCE, &done), SYNOD_OK);
+        EXPECT_STATUS(synod_put(client, bytes_of("k"), bytes_of("n"), PATIENCE, &done), SYNOD_OK);
         ck_assert_uint_gt(done.revision, revision);
         ck_assert_uint_eq(done.version, version);
         ck_assert_uint_eq(done.create_revision, first.revision);
         revision = done.revision;
     }
-    ck_status_is(synod_delete(client, bytes_of("k"), PATIENCE, &done), SYNOD_OK);
+    EXPECT_STATUS(synod_delete(client, bytes_of("k"), PATIENCE, &done), SYNOD_OK);
     ck_assert_uint_gt(done.revision, revision);
-    ck_status_is(synod_put(client, bytes_of("k"), bytes_of("1"), PATIENCE, &first), SYNOD_OK);
+    EXPECT_STATUS(synod_put(client, bytes_of("k"), bytes_of("1"), PATIENCE, &first), SYNOD_OK);
     ck_assert_uint_gt(first.revision, done.revision);
     ck_assert_uint_eq(first.version, 1);
     ck_assert_uint_eq(first.create_revision, first.revision);
@@ -62,18 +62,18 @@ START_TEST(absent_keys_are_not_found)
     struct synod_cluster *cluster = open_small(3);
     struct synod_client *client = open_client(cluster);
     struct synod_completion done = {.revision = 77};
-    ck_status_is(synod_get(client, bytes_of("x"), SYNOD_READ_QUORUM, PATIENCE, &done),
-                 SYNOD_NOT_FOUND);
+    EXPECT_STATUS(synod_get(client, bytes_of("x"), SYNOD_READ_QUORUM, PATIENCE, &done),
+                  SYNOD_NOT_FOUND);
     ck_assert_uint_eq(done.revision, 0);
     ck_assert_uint_eq(done.value.size, 0);
-    ck_status_is(synod_get(client, bytes_of("x"), SYNOD_READ_LOG, PATIENCE, &done),
-                 SYNOD_NOT_FOUND);
-    ck_status_is(synod_delete(client, bytes_of("x"), PATIENCE, &done), SYNOD_NOT_FOUND);
+    EXPECT_STATUS(synod_get(client, bytes_of("x"), SYNOD_READ_LOG, PATIENCE, &done),
+                  SYNOD_NOT_FOUND);
+    EXPECT_STATUS(synod_delete(client, bytes_of("x"), PATIENCE, &done), SYNOD_NOT_FOUND);
     put_text(client, "x", "1");
-    ck_status_is(synod_delete(client, bytes_of("x"), PATIENCE, NULL), SYNOD_OK);
-    ck_status_is(synod_delete(client, bytes_of("x"), PATIENCE, NULL), SYNOD_NOT_FOUND);
-    ck_status_is(synod_get(client, bytes_of("x"), SYNOD_READ_QUORUM, PATIENCE, NULL),
-                 SYNOD_NOT_FOUND);
+    EXPECT_STATUS(synod_delete(client, bytes_of("x"), PATIENCE, NULL), SYNOD_OK);
+    EXPECT_STATUS(synod_delete(client, bytes_of("x"), PATIENCE, NULL), SYNOD_NOT_FOUND);
+    EXPECT_STATUS(synod_get(client, bytes_of("x"), SYNOD_READ_QUORUM, PATIENCE, NULL),
+                  SYNOD_NOT_FOUND);
     synod_client_close(client);
     synod_cluster_close(cluster);
 }
@@ -86,16 +86,16 @@ START_TEST(cas_by_revision_takes_the_newest_only)
     struct synod_bytes key = bytes_of("k");
     struct synod_completion one;
     struct synod_completion done;
-    ck_status_is(synod_cas(client, key, 0, bytes_of("1"), PATIENCE, &one), SYNOD_OK);
-    ck_status_is(synod_cas(client, key, 0, bytes_of("2"), PATIENCE, &done), SYNOD_MISMATCH);
+    EXPECT_STATUS(synod_cas(client, key, 0, bytes_of("1"), PATIENCE, &one), SYNOD_OK);
+    EXPECT_STATUS(synod_cas(client, key, 0, bytes_of("2"), PATIENCE, &done), SYNOD_MISMATCH);
     ck_assert_uint_eq(done.revision, one.revision);
-    ck_status_is(synod_cas(client, key, one.revision, bytes_of("2"), PATIENCE, &done), SYNOD_OK);
+    EXPECT_STATUS(synod_cas(client, key, one.revision, bytes_of("2"), PATIENCE, &done), SYNOD_OK);
     ck_assert_uint_eq(done.version, 2);
-    ck_status_is(synod_cas(client, key, one.revision, bytes_of("3"), PATIENCE, NULL),
-                 SYNOD_MISMATCH);
+    EXPECT_STATUS(synod_cas(client, key, one.revision, bytes_of("3"), PATIENCE, NULL),
+                  SYNOD_MISMATCH);
     expect_text(client, "k", "2");
-    ck_status_is(synod_cas(client, bytes_of("none"), 5, bytes_of("3"), PATIENCE, &done),
-                 SYNOD_MISMATCH);
+    EXPECT_STATUS(synod_cas(client, bytes_of("none"), 5, bytes_of("3"), PATIENCE, &done),
+                  SYNOD_MISMATCH);
     ck_assert_uint_eq(done.revision, 0);
     synod_client_close(client);
     synod_cluster_close(cluster);
@@ -106,7 +106,7 @@ static enum synod_status submit_and_wait(struct synod_client *client,
                                          const struct synod_request *request,
                                          struct synod_completion *done)
 {
-    ck_status_is(synod_submit(client, request), SYNOD_OK);
+    EXPECT_STATUS(synod_submit(client, request), SYNOD_OK);
     poll_all(client, done, 1);
     ck_assert_uint_eq(done->tag, request->tag);
     return done->status;
@@ -123,19 +123,19 @@ START_TEST(cas_by_value_compares_every_byte)
                                 .expected = bytes_of("abc"),
                                 .value = bytes_of("new"),
                                 .tag = 9};
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
     put_text(client, "k", "abd");
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
     ck_assert_uint_eq(done.value.size, 0);
     put_text(client, "k", "abcd");
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
     put_text(client, "k", "abc");
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_OK);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_OK);
     expect_text(client, "k", "new");
     /* The empty value is a value. */
     put_text(client, "k", "");
     cas.expected = (struct synod_bytes){NULL, 0};
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_OK);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_OK);
     expect_text(client, "k", "new");
     synod_client_close(client);
     synod_cluster_close(cluster);
@@ -151,10 +151,10 @@ START_TEST(cas_of_an_absent_key_creates_it_once)
                                 .key = bytes_of("lock"),
                                 .compare = SYNOD_COMPARE_ABSENT,
                                 .value = bytes_of("mine")};
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_OK);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_OK);
     uint64_t revision = done.revision;
     cas.value = bytes_of("yours");
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
     ck_assert_uint_eq(done.revision, revision);
     expect_text(client, "lock", "mine");
     synod_client_close(client);
@@ -174,12 +174,12 @@ START_TEST(cas_that_removes_needs_no_value_and_removes)
                                 .expected = bytes_of("w"),
                                 .removes = true,
                                 .value = {NULL, 12345}};
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_MISMATCH);
     expect_text(client, "k", "v");
     cas.expected = bytes_of("v");
-    ck_status_is(submit_and_wait(client, &cas, &done), SYNOD_OK);
-    ck_status_is(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, PATIENCE, NULL),
-                 SYNOD_NOT_FOUND);
+    EXPECT_STATUS(submit_and_wait(client, &cas, &done), SYNOD_OK);
+    EXPECT_STATUS(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, PATIENCE, NULL),
+                  SYNOD_NOT_FOUND);
     synod_client_close(client);
     synod_cluster_close(cluster);
 }
@@ -191,22 +191,23 @@ START_TEST(empty_and_binary_values_and_keys_round_trip)
     struct synod_client *client = open_client(cluster);
     struct synod_completion done;
     put_text(client, "empty", "");
-    ck_status_is(synod_get(client, bytes_of("empty"), SYNOD_READ_QUORUM, PATIENCE, &done),
-                 SYNOD_OK);
+    EXPECT_STATUS(synod_get(client, bytes_of("empty"), SYNOD_READ_QUORUM, PATIENCE, &done),
+                  SYNOD_OK);
     ck_assert_uint_eq(done.value.size, 0);
     const uint8_t key[] = {0, 255, 10, 0};
     const uint8_t value[] = {7, 0, 0, 254};
-    ck_status_is(synod_put(client, (struct synod_bytes){key, sizeof key},
-                           (struct synod_bytes){value, sizeof value}, PATIENCE, NULL),
-                 SYNOD_OK);
-    ck_status_is(
+    EXPECT_STATUS(synod_put(client, (struct synod_bytes){key, sizeof key},
+                            (struct synod_bytes){value, sizeof value}, PATIENCE, NULL),
+                  SYNOD_OK);
+    EXPECT_STATUS(
         synod_get(client, (struct synod_bytes){key, sizeof key}, SYNOD_READ_LOG, PATIENCE, &done),
         SYNOD_OK);
     ck_assert_uint_eq(done.value.size, sizeof value);
     ck_assert_mem_eq(done.value.data, value, sizeof value);
     /* A prefix of it is another key. */
-    ck_status_is(synod_get(client, (struct synod_bytes){key, 3}, SYNOD_READ_QUORUM, PATIENCE, NULL),
-                 SYNOD_NOT_FOUND);
+    EXPECT_STATUS(
+        synod_get(client, (struct synod_bytes){key, 3}, SYNOD_READ_QUORUM, PATIENCE, NULL),
+        SYNOD_NOT_FOUND);
     synod_client_close(client);
     synod_cluster_close(cluster);
 }
@@ -240,21 +241,22 @@ START_TEST(largest_keys_and_values_of_the_defaults_round_trip)
     struct synod_completion done;
     for (uint32_t round = 0; round < 6; round++) {
         fill(value, value_bytes + 1, round);
-        ck_status_is(synod_put(client, (struct synod_bytes){key, key_bytes},
-                               (struct synod_bytes){value, value_bytes}, PATIENCE, NULL),
-                     SYNOD_OK);
+        EXPECT_STATUS(synod_put(client, (struct synod_bytes){key, key_bytes},
+                                (struct synod_bytes){value, value_bytes}, PATIENCE, NULL),
+                      SYNOD_OK);
         enum synod_consistency kind = round % 2 == 0 ? SYNOD_READ_QUORUM : SYNOD_READ_LOG;
-        ck_status_is(synod_get(client, (struct synod_bytes){key, key_bytes}, kind, PATIENCE, &done),
-                     SYNOD_OK);
+        EXPECT_STATUS(
+            synod_get(client, (struct synod_bytes){key, key_bytes}, kind, PATIENCE, &done),
+            SYNOD_OK);
         ck_assert_uint_eq(done.value.size, value_bytes);
         ck_assert(memcmp(done.value.data, value, value_bytes) == 0);
     }
-    ck_status_is(
+    EXPECT_STATUS(
         synod_put(client, (struct synod_bytes){key, key_bytes + 1}, bytes_of("v"), PATIENCE, NULL),
         SYNOD_INVALID);
-    ck_status_is(synod_put(client, bytes_of("k"), (struct synod_bytes){value, value_bytes + 1},
-                           PATIENCE, NULL),
-                 SYNOD_INVALID);
+    EXPECT_STATUS(synod_put(client, bytes_of("k"), (struct synod_bytes){value, value_bytes + 1},
+                            PATIENCE, NULL),
+                  SYNOD_INVALID);
     free(key);
     free(value);
     synod_client_close(client);
@@ -293,15 +295,15 @@ START_TEST(requests_out_of_range_are_refused_and_nothing_is_done)
     for (size_t i = 0; i < sizeof bad / sizeof bad[0]; i++) {
         ck_assert_msg(synod_submit(client, &bad[i]) == SYNOD_INVALID, "request %zu", i);
     }
-    ck_status_is(synod_submit(client, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_submit(client, NULL), SYNOD_INVALID);
     ck_assert_uint_eq(synod_in_flight(client), 0);
-    ck_status_is(synod_put(client, (struct synod_bytes){NULL, 0}, bytes_of("v"), 0, NULL),
-                 SYNOD_INVALID);
-    ck_status_is(synod_get(client, bytes_of(""), SYNOD_READ_QUORUM, 0, NULL), SYNOD_INVALID);
-    ck_status_is(synod_delete(client, bytes_of(""), 0, NULL), SYNOD_INVALID);
-    ck_status_is(synod_cas(client, bytes_of(""), 0, bytes_of("v"), 0, NULL), SYNOD_INVALID);
-    ck_status_is(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, PATIENCE, NULL),
-                 SYNOD_NOT_FOUND);
+    EXPECT_STATUS(synod_put(client, (struct synod_bytes){NULL, 0}, bytes_of("v"), 0, NULL),
+                  SYNOD_INVALID);
+    EXPECT_STATUS(synod_get(client, bytes_of(""), SYNOD_READ_QUORUM, 0, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_delete(client, bytes_of(""), 0, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cas(client, bytes_of(""), 0, bytes_of("v"), 0, NULL), SYNOD_INVALID);
+    EXPECT_STATUS(synod_get(client, bytes_of("k"), SYNOD_READ_QUORUM, PATIENCE, NULL),
+                  SYNOD_NOT_FOUND);
     synod_client_close(client);
     synod_cluster_close(cluster);
 }
@@ -315,7 +317,7 @@ START_TEST(everything_named_by_pointers_is_copied_before_submit_returns)
     char value[] = "value";
     struct synod_request put = {
         .operation = SYNOD_PUT, .key = bytes_of(key), .value = bytes_of(value)};
-    ck_status_is(synod_submit(client, &put), SYNOD_OK);
+    EXPECT_STATUS(synod_submit(client, &put), SYNOD_OK);
     memset(key, 'x', 3);
     memset(value, 'x', 5);
     struct synod_completion done;
@@ -338,13 +340,13 @@ START_TEST(every_number_of_nodes_serves)
             put_text(client, key, key);
             expect_text(client, key, key);
         }
-        ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
         struct synod_node_status first;
-        ck_status_is(synod_cluster_status(cluster, 0, &first), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_status(cluster, 0, &first), SYNOD_OK);
         ck_assert_uint_eq(first.keys, 50);
         for (uint32_t node = 1; node < sizes[i]; node++) {
             struct synod_node_status status;
-            ck_status_is(synod_cluster_status(cluster, node, &status), SYNOD_OK);
+            EXPECT_STATUS(synod_cluster_status(cluster, node, &status), SYNOD_OK);
             ck_assert_uint_eq(status.applied, first.applied);
             ck_assert_uint_eq(status.digest, first.digest);
         }

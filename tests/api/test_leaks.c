@@ -7,6 +7,17 @@
 #include "api_support.h"
 #include "test_main.h"
 
+/* A sanitizer's allocator keeps freed memory mapped for a while; it looks for leaks by itself. */
+#ifndef __has_feature
+#define __has_feature(name) 0
+#endif
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) ||                               \
+    __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MAPPINGS_ARE_OURS false
+#else
+#define MAPPINGS_ARE_OURS true
+#endif
+
 enum { WARM_UP = 10, CLUSTERS = 50, SLACK = 16 };
 
 static int count_entries(const char *path, const char *prefix)
@@ -15,7 +26,7 @@ static int count_entries(const char *path, const char *prefix)
     ck_assert_ptr_nonnull(directory);
     int count = 0;
     const struct dirent *entry;
-    while ((entry = readdir(directory)) != NULL) {
+    while ((entry = readdir(directory)) != NULL) { // NOLINT(concurrency-mt-unsafe): own stream
         count += strncmp(entry->d_name, prefix, strlen(prefix)) == 0;
     }
     ck_assert_int_eq(closedir(directory), 0);
@@ -44,9 +55,9 @@ static void live_once(int round)
     put_text(client, "k", "v");
     if (round % 3 == 0) {
         uint32_t leader = (uint32_t)synod_cluster_await_leader(cluster, PATIENCE);
-        ck_status_is(synod_cluster_crash(cluster, leader), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_crash(cluster, leader), SYNOD_OK);
         if (round % 2 == 0) {
-            ck_status_is(synod_cluster_restart(cluster, leader, NULL, 0), SYNOD_OK);
+            EXPECT_STATUS(synod_cluster_restart(cluster, leader, NULL, 0), SYNOD_OK);
         }
         expect_text(client, "k", "v");
     }
@@ -66,7 +77,7 @@ static void fail_once(void)
     options.pin = (const int[]){1023};
     options.pin_count = 1; /* refused when the first thread starts: everything is open by then */
     struct synod_cluster *cluster;
-    ck_status_is(synod_cluster_open(&options, &cluster, NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(&options, &cluster, NULL, 0), SYNOD_INVALID);
 }
 
 START_TEST(fifty_clusters_leave_nothing_behind)
@@ -89,7 +100,7 @@ START_TEST(fifty_clusters_leave_nothing_behind)
     ck_assert_int_eq(count_entries("/proc/self/task", ""), threads);
     ck_assert_int_eq(count_mappings("/dev/shm/synod-"), 0);
     ck_assert_int_eq(count_entries("/dev/shm", own), 0);
-    ck_assert_int_lt(count_mappings(""), mappings + SLACK);
+    ck_assert(!MAPPINGS_ARE_OURS || count_mappings("") < mappings + SLACK);
 }
 END_TEST
 

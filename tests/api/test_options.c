@@ -119,11 +119,11 @@ START_TEST(quorums_that_meet_are_taken)
     uint32_t downed = 0;
     for (uint32_t node = 0; node < 5 && downed < 3; node++) {
         if ((int)node != leader) {
-            ck_status_is(synod_cluster_crash(cluster, node), SYNOD_OK);
+            EXPECT_STATUS(synod_cluster_crash(cluster, node), SYNOD_OK);
             downed++;
         }
     }
-    ck_status_is(synod_put(client, bytes_of("k"), bytes_of("w"), PATIENCE, NULL), SYNOD_OK);
+    EXPECT_STATUS(synod_put(client, bytes_of("k"), bytes_of("w"), PATIENCE, NULL), SYNOD_OK);
     synod_client_close(client);
     synod_cluster_close(cluster);
 }
@@ -190,7 +190,7 @@ START_TEST(every_idle_strategy_serves)
         struct synod_client *client = open_client(cluster);
         put_text(client, "k", "v");
         expect_text(client, "k", "v");
-        ck_status_is(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
+        EXPECT_STATUS(synod_cluster_await_quiet(cluster, PATIENCE), SYNOD_OK);
         synod_client_close(client);
         synod_cluster_close(cluster);
     }
@@ -216,8 +216,8 @@ START_TEST(missing_arguments_are_refused)
     struct synod_options options;
     small_options(&options, 3);
     struct synod_cluster *cluster;
-    ck_status_is(synod_cluster_open(&options, NULL, NULL, 0), SYNOD_INVALID);
-    ck_status_is(synod_cluster_open(NULL, &cluster, NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(&options, NULL, NULL, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(NULL, &cluster, NULL, 0), SYNOD_INVALID);
     ck_assert_ptr_null(cluster);
 }
 END_TEST
@@ -229,12 +229,12 @@ START_TEST(problem_is_cut_to_its_size_and_terminated)
     options.nodes = 0;
     struct synod_cluster *cluster;
     char problem[8] = "1234567";
-    ck_status_is(synod_cluster_open(&options, &cluster, problem, 4), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(&options, &cluster, problem, 4), SYNOD_INVALID);
     ck_assert_str_eq(problem, "nod");
     ck_assert_int_eq(problem[4], '5');
-    ck_status_is(synod_cluster_open(&options, &cluster, problem, 0), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(&options, &cluster, problem, 0), SYNOD_INVALID);
     ck_assert_str_eq(problem, "nod");
-    ck_status_is(synod_cluster_open(&options, &cluster, NULL, 100), SYNOD_INVALID);
+    EXPECT_STATUS(synod_cluster_open(&options, &cluster, NULL, 100), SYNOD_INVALID);
 }
 END_TEST
 

@@ -1,4 +1,6 @@
 /* SPDX-License-Identifier: MIT */
+#include <stdlib.h>
+
 #include "api_support.h"
 #include "test_main.h"
 
@@ -24,10 +26,14 @@ END_TEST
 
 START_TEST(version_is_a_version)
 {
-    unsigned major;
-    unsigned minor;
-    unsigned patch;
-    ck_assert_int_eq(sscanf(SYNOD_VERSION, "%u.%u.%u", &major, &minor, &patch), 3);
+    const char *rest = SYNOD_VERSION;
+    for (int part = 0; part < 3; part++) {
+        char *end;
+        (void)strtoul(rest, &end, 10);
+        ck_assert_ptr_ne(end, rest);
+        ck_assert_int_eq(*end, part < 2 ? '.' : '\0');
+        rest = end + 1;
+    }
 }
 END_TEST
 

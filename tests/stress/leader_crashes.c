@@ -65,6 +65,12 @@ static uint32_t up_count(const struct run *run)
     return run->settings.nodes - run->down_count;
 }
 
+static _Noreturn void cannot_run(const char *why)
+{
+    (void)fprintf(stderr, "leader_crashes: %s\n", why);
+    _exit(1);
+}
+
 static bool is_down(const struct run *run, uint32_t node)
 {
     for (uint32_t i = 0; i < run->down_count; i++) {
@@ -309,8 +315,7 @@ static void check_books(struct run *run, const struct ledger_read *finals, uint6
     all.writes = calloc(all.write_count + 1, sizeof *all.writes);
     all.reads = calloc(all.read_count + 1, sizeof *all.reads);
     if (all.writes == NULL || all.reads == NULL) {
-        (void)fputs("out of memory\n", stderr);
-        exit(1);
+        cannot_run("out of memory");
     }
     size_t writes = 0;
     size_t reads = 0;
@@ -349,7 +354,7 @@ static void settle(struct run *run, enum campaign_order next)
     uint64_t slot = compare_nodes(run);
     struct ledger_read *finals = calloc(run->settings.keys, sizeof *finals);
     if (finals == NULL) {
-        exit(1);
+        cannot_run("out of memory");
     }
     read_finals(run, finals);
     check_books(run, finals, slot);
@@ -376,8 +381,7 @@ static void open_cluster(struct run *run)
     options.seed = settings->seed;
     char problem[512];
     if (synod_cluster_open(&options, &run->campaign.cluster, problem, sizeof problem) != SYNOD_OK) {
-        (void)fprintf(stderr, "leader_crashes: %s\n", problem);
-        exit(1);
+        cannot_run(problem);
     }
 }
 
@@ -393,13 +397,13 @@ static void begin(struct run *run)
                                       .value_max = settings->value_max,
                                       .known_of_key = run->known_of_key};
     if (run->gaps_ns == NULL || run->known_of_key == NULL) {
-        exit(1);
+        cannot_run("out of memory");
     }
     ledger_init(&run->ledger, settings->keys);
     open_cluster(run);
     atomic_store(&run->doing, "starting");
     if (pthread_create(&run->watchdog, NULL, watch, run) != 0) {
-        exit(1);
+        cannot_run("no thread for the watchdog");
     }
     (void)await_leader(run);
     for (uint32_t i = 0; i < settings->clients; i++) {
@@ -430,7 +434,8 @@ static void report(struct run *run, uint64_t elapsed_ns)
 {
     qsort(run->gaps_ns, run->gap_count, sizeof *run->gaps_ns, compare_gaps);
     double seconds = (double)elapsed_ns / 1e9;
-    double median_ms = run->gap_count > 0 ? (double)run->gaps_ns[run->gap_count / 2] / 1e6 : 0.0;
+    uint32_t middle = run->gap_count / 2;
+    double median_ms = run->gap_count > 0 ? (double)run->gaps_ns[middle] / 1e6 : 0.0;
     double max_ms = run->gap_count > 0 ? (double)run->gaps_ns[run->gap_count - 1] / 1e6 : 0.0;
     (void)printf("%" PRIu32 " nodes, values %" PRIu32 " to %" PRIu32 " B, log %" PRIu32
                  " x %" PRIu32 " MiB, election timeout %" PRIu32 " ms\n",
@@ -515,6 +520,7 @@ static bool parse(int argc, char **argv, struct settings *settings)
                                             {"seed", required_argument, NULL, 's'},
                                             {0}};
     int option;
+    // NOLINTNEXTLINE(concurrency-mt-unsafe): before the first thread
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
         char *rest = NULL;
         unsigned long long value = optarg != NULL ? strtoull(optarg, &rest, 10) : 0;

@@ -106,7 +106,7 @@ static void *grown(void *memory, size_t count, size_t *capacity, size_t size)
     void *more = realloc(memory, *capacity * size);
     if (more == NULL) {
         (void)fprintf(stderr, "worker: out of memory\n");
-        exit(1);
+        abort();
     }
     return more;
 }
@@ -343,7 +343,7 @@ static void open_client(struct worker *worker)
     enum synod_status status = synod_client_open(worker->campaign->cluster, &worker->client);
     if (status != SYNOD_OK) {
         (void)fprintf(stderr, "worker: a client cannot be opened: %s\n", synod_status_text(status));
-        exit(1);
+        abort();
     }
     atomic_fetch_add(&worker->campaign->handles, 1);
 }
@@ -426,7 +426,7 @@ void worker_start(struct worker *worker, struct campaign *campaign, uint32_t num
     if (worker->operations == NULL || worker->seen == NULL || worker->value == NULL ||
         pthread_create(&worker->thread, NULL, work, worker) != 0) {
         (void)fprintf(stderr, "worker: cannot start\n");
-        exit(1);
+        abort();
     }
 }
 

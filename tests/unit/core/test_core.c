@@ -95,8 +95,8 @@ START_TEST(every_enumerator_has_a_name)
     for (int role = ROLE_FOLLOWER; role <= ROLE_LEADER; role++) {
         ck_assert_str_ne(core_role_name((enum core_role)role), "?");
     }
-    for (uint8_t kind = 1; kind < MESSAGE_KINDS; kind++) {
-        ck_assert_str_ne(message_kind_name(kind), "?");
+    for (int kind = 1; kind < MESSAGE_KINDS; kind++) {
+        ck_assert_str_ne(message_kind_name((uint8_t)kind), "?");
     }
     ck_assert_str_eq(message_kind_name(0), "?");
     ck_assert_str_eq(message_kind_name(MESSAGE_KINDS), "?");

@@ -3,8 +3,8 @@
  * leader_crashes [OPTION...]: crashes the leader again and again while clients work, and proves
  * from what they were told that nothing acknowledged was lost (ledger.h). Crashed nodes restart at
  * once, or when service is back, or only after the next crash where a majority stays up; now and
- * then a follower crashes too, or leadership is handed over. At quiet moments in between all nodes
- * must hold the same.
+ * then a follower crashes too, or every node, or leadership is handed over. At quiet moments in
+ * between all nodes must hold the same.
  *
  * Exit: 0; 10: a contract was violated, or the cluster hung; 1: could not run; 2: usage.
  */
@@ -32,6 +32,7 @@ struct settings {
     uint32_t work_ms;        /* at most, between service and the next crash */
     uint32_t transfer_of_10; /* so many rounds of ten hand over instead */
     uint32_t follower_of_10; /* so many crashes of ten take a follower along */
+    uint32_t blackout_of_10; /* so many rounds of ten crash every node */
     uint64_t seed;
 };
 
@@ -43,7 +44,7 @@ struct run {
     uint64_t random;
     uint32_t down[SYNOD_MAX_NODES]; /* crashed nodes, the one down longest first */
     uint32_t down_count;
-    uint32_t leader_crashes, follower_crashes, transfers, epochs;
+    uint32_t leader_crashes, follower_crashes, blackouts, transfers, epochs;
     _Atomic uint64_t *known_of_key;
     uint64_t *gaps_ns;
     uint32_t gap_count;
@@ -178,9 +179,12 @@ static void await_service(struct run *run)
         }
         sleep_ns(50000);
     }
-    run->gaps_ns[run->gap_count++] =
-        atomic_load(&run->campaign.served_ns) - atomic_load(&run->campaign.crashed_ns);
-    atomic_store(&run->campaign.crashed_ns, 0);
+}
+
+static void begin_timing(struct run *run)
+{
+    atomic_store(&run->campaign.served_ns, 0);
+    atomic_store(&run->campaign.crashed_ns, now_ns());
 }
 
 static void crash_leader(struct run *run)
@@ -189,8 +193,7 @@ static void crash_leader(struct run *run)
         restart_oldest(run);
     }
     uint32_t leader = await_leader(run);
-    atomic_store(&run->campaign.served_ns, 0);
-    atomic_store(&run->campaign.crashed_ns, now_ns());
+    begin_timing(run);
     if (is_down(run, leader)) {
         give_up(run, "leader", "a node that is down is said to lead");
     }
@@ -210,10 +213,40 @@ static void crash_leader(struct run *run)
         restart_oldest(run);
     }
     await_service(run);
+    run->gaps_ns[run->gap_count++] =
+        atomic_load(&run->campaign.served_ns) - atomic_load(&run->campaign.crashed_ns);
+    atomic_store(&run->campaign.crashed_ns, 0);
     bool restarts_now = run->down_count > 0 && random_below(&run->random, 2) == 0;
     if (restarts_now) {
         restart_oldest(run);
     }
+}
+
+/*
+ * Every node crashes, followers first, and a majority that may lack the leader comes back. While a
+ * crashed leader's messages still reach its followers, a crashed follower loses those it has not
+ * read: what was acknowledged must be in the logs of a majority, not on its way to them.
+ */
+static void black_out(struct run *run)
+{
+    uint32_t leader = await_leader(run);
+    begin_timing(run);
+    uint32_t first = (uint32_t)random_below(&run->random, run->settings.nodes);
+    for (uint32_t i = 0; i < run->settings.nodes; i++) {
+        uint32_t node = (first + i) % run->settings.nodes;
+        if (node != leader && !is_down(run, node)) {
+            crash(run, node);
+        }
+    }
+    if (!is_down(run, leader)) {
+        crash(run, leader);
+    }
+    run->blackouts++;
+    while (up_count(run) < majority(run)) {
+        restart_oldest(run);
+    }
+    await_service(run);
+    atomic_store(&run->campaign.crashed_ns, 0); /* not one of the gaps that are reported */
 }
 
 static void hand_over(struct run *run)
@@ -442,9 +475,9 @@ static void report(struct run *run, uint64_t elapsed_ns)
                  run->settings.nodes, run->settings.value_min, run->settings.value_max,
                  run->settings.segments, run->settings.segment_mib, run->settings.election_ms);
     (void)printf("%" PRIu32 " leader crashes (%.1f a second), %" PRIu32 " of followers, %" PRIu32
-                 " transfers, in %.1f s\n",
+                 " of all nodes, %" PRIu32 " transfers, in %.1f s\n",
                  run->leader_crashes, run->leader_crashes / seconds, run->follower_crashes,
-                 run->transfers, seconds);
+                 run->blackouts, run->transfers, seconds);
     (void)printf("service gap: median %.1f ms, longest %.1f ms\n", median_ms, max_ms);
     (void)printf("%" PRIu64 " operations, %" PRIu64 " writes with unknown outcome, %" PRIu64
                  " client handles\n",
@@ -467,6 +500,10 @@ static void campaign(struct run *run)
             hand_over(run);
             continue;
         }
+        if (random_below(&run->random, 10) < run->settings.blackout_of_10) {
+            black_out(run);
+            continue;
+        }
         crash_leader(run);
         if (run->leader_crashes % CRASHES_AN_EPOCH == 0 &&
             run->leader_crashes < run->settings.crashes) {
@@ -482,43 +519,39 @@ static void campaign(struct run *run)
 
 static void usage(FILE *out)
 {
-    (void)fputs(
-        "usage: leader_crashes [--crashes N] [--nodes N] [--clients N] [--depth N] [--keys N]\n"
-        "         [--value-min BYTES] [--value-max BYTES] [--election-ms N] [--segment-mib N]\n"
-        "         [--segments N] [--work-ms N] [--transfers 0..9] [--followers 0..10]\n"
-        "         [--seed N]\n",
-        out);
+    (void)fputs("usage: leader_crashes [OPTION N]...\n"
+                "  --crashes --nodes --clients --depth --keys --seed\n"
+                "  --value-min --value-max     bytes\n"
+                "  --segment-mib --segments    a node's log\n"
+                "  --election-ms --work-ms     time-out; most time between service and a crash\n"
+                "  --transfers --followers --blackouts   of ten rounds so many hand over, take a\n"
+                "                              follower along, crash every node\n",
+                out);
 }
 
 /* What an option sets; NULL: no such option. */
 static uint32_t *setting_of(struct settings *settings, int option)
 {
     uint32_t *const all[] = {
-        &settings->crashes,       &settings->nodes,       &settings->clients,
-        &settings->depth,         &settings->keys,        &settings->value_min,
-        &settings->value_max,     &settings->election_ms, &settings->segment_mib,
-        &settings->segments,      &settings->work_ms,     &settings->transfer_of_10,
-        &settings->follower_of_10};
+        &settings->crashes,        &settings->nodes,         &settings->clients,
+        &settings->depth,          &settings->keys,          &settings->value_min,
+        &settings->value_max,      &settings->election_ms,   &settings->segment_mib,
+        &settings->segments,       &settings->work_ms,       &settings->transfer_of_10,
+        &settings->follower_of_10, &settings->blackout_of_10};
     return option >= 0 && (size_t)option < sizeof all / sizeof all[0] ? all[option] : NULL;
 }
 
 static bool parse(int argc, char **argv, struct settings *settings)
 {
-    static const struct option options[] = {{"crashes", required_argument, NULL, 0},
-                                            {"nodes", required_argument, NULL, 1},
-                                            {"clients", required_argument, NULL, 2},
-                                            {"depth", required_argument, NULL, 3},
-                                            {"keys", required_argument, NULL, 4},
-                                            {"value-min", required_argument, NULL, 5},
-                                            {"value-max", required_argument, NULL, 6},
-                                            {"election-ms", required_argument, NULL, 7},
-                                            {"segment-mib", required_argument, NULL, 8},
-                                            {"segments", required_argument, NULL, 9},
-                                            {"work-ms", required_argument, NULL, 10},
-                                            {"transfers", required_argument, NULL, 11},
-                                            {"followers", required_argument, NULL, 12},
-                                            {"seed", required_argument, NULL, 's'},
-                                            {0}};
+    static const struct option options[] = {
+        {"crashes", required_argument, NULL, 0},     {"nodes", required_argument, NULL, 1},
+        {"clients", required_argument, NULL, 2},     {"depth", required_argument, NULL, 3},
+        {"keys", required_argument, NULL, 4},        {"value-min", required_argument, NULL, 5},
+        {"value-max", required_argument, NULL, 6},   {"election-ms", required_argument, NULL, 7},
+        {"segment-mib", required_argument, NULL, 8}, {"segments", required_argument, NULL, 9},
+        {"work-ms", required_argument, NULL, 10},    {"transfers", required_argument, NULL, 11},
+        {"followers", required_argument, NULL, 12},  {"blackouts", required_argument, NULL, 13},
+        {"seed", required_argument, NULL, 's'},      {0}};
     int option;
     // NOLINTNEXTLINE(concurrency-mt-unsafe): before the first thread
     while ((option = getopt_long(argc, argv, "", options, NULL)) != -1) {
@@ -539,7 +572,8 @@ static bool parse(int argc, char **argv, struct settings *settings)
     return optind == argc && settings->clients >= 1 && settings->clients <= WORKERS_MOST &&
            settings->nodes >= 3 && settings->nodes <= SYNOD_MAX_NODES && settings->depth >= 1 &&
            settings->keys >= 1 && settings->value_min >= 16 &&
-           settings->value_max >= settings->value_min && settings->transfer_of_10 < 10;
+           settings->value_max >= settings->value_min && settings->transfer_of_10 < 10 &&
+           settings->blackout_of_10 < 10;
 }
 
 int main(int argc, char **argv)
@@ -558,6 +592,7 @@ int main(int argc, char **argv)
                                      .work_ms = 40,
                                      .transfer_of_10 = 1,
                                      .follower_of_10 = 2,
+                                     .blackout_of_10 = 1,
                                      .seed = 1};
     if (!parse(argc, argv, &run.settings)) {
         usage(stderr);

@@ -423,6 +423,9 @@ static void compare_chosen(struct world_node *node)
 static void port_flush(void *self)
 {
     struct world_node *node = self;
+    if (node->world->options.sync == WAL_SYNC_BATCH) {
+        check_durable(node);
+    }
     if (node->replica->failure == 0) {
         compare_chosen(node);
     }

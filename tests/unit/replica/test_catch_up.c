@@ -94,6 +94,38 @@ START_TEST(lost_and_repeated_chunks_are_sent_again_until_the_snapshot_is_whole)
 }
 END_TEST
 
+/* Loses one chunk, once. */
+static bool lose_chunk(struct world *world, uint32_t from, uint32_t to,
+                       struct core_message *message)
+{
+    (void)from;
+    (void)to;
+    struct trouble *trouble = world->filter_context;
+    bool is_lost = message->kind == MESSAGE_SNAPSHOT_CHUNK &&
+                   message->round == CATCH_UP_CHUNK_BYTES && trouble->lost == 0;
+    trouble->lost += is_lost;
+    return !is_lost;
+}
+
+START_TEST(lost_chunk_is_sent_again_before_the_transfer_is_given_up)
+{
+    static struct trouble trouble;
+    struct world world;
+    uint32_t behind = leave_behind(&world, 10);
+    trouble.lost = 0;
+    world.filter = lose_chunk;
+    world.filter_context = &trouble;
+    world_reopen(&world, behind);
+    while (trouble.lost == 0) {
+        world_step(&world);
+    }
+    world_steps(&world, (uint32_t)(3 * WORLD_RETRANSMIT_NS / WORLD_STEP_NS));
+    ck_assert_uint_eq(world.nodes[behind].replica->snapshots.installed, 1);
+    world_quiesce(&world);
+    world_end(&world);
+}
+END_TEST
+
 /* Damages the first chunks that come by, and after that none. */
 static bool damage_chunk(struct world *world, uint32_t from, uint32_t to,
                          struct core_message *message)
@@ -361,6 +393,57 @@ START_TEST(crash_between_snapshot_and_log_is_finished_by_recovery)
 }
 END_TEST
 
+START_TEST(snapshot_in_the_making_gives_way_to_the_one_that_comes)
+{
+    static struct script script;
+    script_start(&script, WAL_SYNC_NONE);
+    struct replica *replica = script.world.nodes[0].replica;
+    ck_assert_int_eq(snapshots_begin(&replica->snapshots, replica->store), 0);
+    inject_snapshot(&script, LEADER_BALLOT);
+    world_step(&script.world);
+    ck_assert(!replica->snapshots.making.is_active);
+    ck_assert_uint_eq(replica->snapshots.taken, 0);
+    check_installed(&script);
+    script_end(&script);
+}
+END_TEST
+
+/* Cuts a node off, in both directions. */
+static bool is_not_with(struct world *world, uint32_t from, uint32_t to,
+                        struct core_message *message)
+{
+    (void)message;
+    const uint32_t *node = world->filter_context;
+    return from != *node && to != *node;
+}
+
+START_TEST(outcome_of_proposals_the_snapshot_covers_is_unknown)
+{
+    struct world world;
+    struct world_op *ops[5];
+    world_start(&world, &(struct world_options){.seed = 12, .is_quiet = true});
+    uint32_t old = world_await_leader(&world);
+    world.filter = is_not_with;
+    world.filter_context = &old;
+    for (uint32_t i = 0; i < 5; i++) {
+        ops[i] = world_put(&world, old, i, 8);
+    }
+    while (world_leader(&world) == (int)old || world_leader(&world) < 0) {
+        world_step(&world);
+    }
+    world_fill(&world, 1500, 600); /* more than the log holds */
+    world.filter = NULL;
+    for (uint32_t i = 0; i < 5; i++) {
+        world_await(&world, ops[i]);
+        ck_assert_int_eq(ops[i]->status, REPLY_UNKNOWN);
+    }
+    ck_assert_uint_eq(world.nodes[old].replica->snapshots.installed, 1);
+    ck_assert_uint_eq(world.nodes[old].replica->waiting.proposals_waiting, 0);
+    world_quiesce(&world);
+    world_end(&world);
+}
+END_TEST
+
 START_TEST(snapshot_of_a_leader_of_the_past_is_ignored)
 {
     static struct script script;
@@ -413,11 +496,14 @@ END_TEST
 
 TEST_MAIN("replica/catch_up", node_left_behind_gets_the_snapshot_and_then_the_log,
           lost_and_repeated_chunks_are_sent_again_until_the_snapshot_is_whole,
+          lost_chunk_is_sent_again_before_the_transfer_is_given_up,
           snapshot_damaged_on_the_way_is_not_installed_and_sent_anew,
           transfer_whose_leader_dies_is_begun_anew_by_the_next,
           receiver_that_crashes_in_the_middle_starts_over,
           follower_that_never_finishes_its_transfer_stops_nobody_else,
           slots_accepted_above_the_snapshot_stay_accepted,
           crash_between_snapshot_and_log_is_finished_by_recovery,
+          snapshot_in_the_making_gives_way_to_the_one_that_comes,
+          outcome_of_proposals_the_snapshot_covers_is_unknown,
           snapshot_of_a_leader_of_the_past_is_ignored,
           transfer_is_dropped_when_the_log_got_there_first)

@@ -374,6 +374,46 @@ START_TEST(reads_of_a_leader_that_was_cut_off_are_refused_in_the_end_and_never_s
 }
 END_TEST
 
+/* Hands leadership to a node and waits until it has it. */
+static void lead(struct world *world, uint32_t to)
+{
+    for (int i = 0; i < 2000 && world_await_leader(world) != to; i++) {
+        replica_transfer(world->nodes[world_leader(world)].replica, to);
+        world_steps(world, 150);
+    }
+    ck_assert_uint_eq(world_await_leader(world), to);
+}
+
+START_TEST(reads_confirmed_for_an_earlier_leadership_confirm_none_for_a_later)
+{
+    uint32_t deposed_unawares = 0;
+    for (uint64_t seed = 20; seed < 30; seed++) {
+        struct world world;
+        world_start(&world, &(struct world_options){.seed = seed, .is_quiet = true});
+        uint32_t old = world_await_leader(&world);
+        for (uint32_t i = 0; i < 50; i++) { /* rounds of this leadership */
+            world_await(&world, world_read(&world, old, 1));
+        }
+        lead(&world, (old + 1) % 3);
+        lead(&world, old);
+        world.filter = is_not_with;
+        world.filter_context = &old;
+        while (world_leader(&world) == (int)old || world_leader(&world) < 0) {
+            world_step(&world);
+        }
+        uint32_t leader = world_await_leader(&world);
+        world_await(&world, world_put(&world, leader, 1, 8));
+        deposed_unawares += world.nodes[old].replica->core.role == ROLE_LEADER;
+        const struct world_op *read = world_read(&world, old, 1);
+        world_await(&world, read); /* the world checks that it is not stale */
+        ck_assert_int_eq(read->status, REPLY_NOT_LEADER);
+        world_quiesce(&world);
+        world_end(&world);
+    }
+    ck_assert_uint_gt(deposed_unawares, 0);
+}
+END_TEST
+
 START_TEST(proposals_of_a_deposed_leader_learn_their_fate_from_the_log)
 {
     struct world world;
@@ -443,5 +483,6 @@ TEST_MAIN("replica/replica", writes_and_reads_are_answered_once_with_their_outco
           window_full_of_proposals_keeps_the_rest_waiting_and_refuses_none,
           value_that_does_not_fit_the_lane_is_answered_busy,
           reads_of_a_leader_that_was_cut_off_are_refused_in_the_end_and_never_stale,
+          reads_confirmed_for_an_earlier_leadership_confirm_none_for_a_later,
           proposals_of_a_deposed_leader_learn_their_fate_from_the_log,
           proposals_a_later_leader_takes_over_are_answered_with_their_outcome)

@@ -17,8 +17,8 @@ struct synod_client;
 /* OK; BUSY (max_clients are open); NO_MEMORY; CLOSED. */
 SYNOD_MUST_USE enum synod_status synod_client_open(struct synod_cluster *cluster,
                                                    struct synod_client **client);
-/* Gives the handle back. Operations still in flight are forgotten: their outcome is unknown. The
- * opening thread, or any thread once the opening one has ended. NULL is allowed. */
+/* Gives the handle back. Operations still in flight are handed over and forgotten: their outcome is
+ * unknown. By the opening thread, or any thread once the opening one has ended. NULL is allowed. */
 void synod_client_close(struct synod_client *client);
 
 #ifdef __cplusplus

@@ -35,7 +35,9 @@ struct synod_options {
     uint32_t max_value_bytes; /* default 1 MiB, at most 8 MiB */
     uint64_t expected_keys;   /* sizes the tables; they grow beyond; default 1024 */
     const char *directory;    /* where the logs live; NULL (default): a fresh one below /dev/shm,
-                                 removed at close unless keep */
+                                 removed at close unless keep. One that was used before is opened
+                                 with the nodes, quorums and segment size it was made with, and no
+                                 smaller limits: else FOREIGN or INVALID */
     bool keep;
     uint64_t segment_bytes; /* one log segment; power of two, 1 MiB .. 1 GiB; default 64 MiB */
     uint32_t segment_count; /* segments a node reserves, >= 4; default 8 */
@@ -84,13 +86,14 @@ SYNOD_MUST_USE enum synod_status synod_cluster_crash(struct synod_cluster *clust
  * CORRUPT, NO_MEMORY, IO_ERROR; problem as in open. */
 SYNOD_MUST_USE enum synod_status synod_cluster_restart(struct synod_cluster *cluster, uint32_t node,
                                                        char *problem, size_t problem_size);
-/* Asks the leader to hand over to a node. OK means asked, not done; NO_LEADER, INVALID. */
+/* Asks the leader to hand over to a node. OK means asked, not done (a node that is down or behind
+ * does not take over, and the leader goes on); NO_LEADER, INVALID. */
 SYNOD_MUST_USE enum synod_status synod_cluster_transfer(struct synod_cluster *cluster,
                                                         uint32_t node);
 
 enum synod_role { SYNOD_FOLLOWER, SYNOD_CANDIDATE, SYNOD_LEADER, SYNOD_DOWN, SYNOD_FAILED };
 
-/* A node as of its last published turn (at most a few milliseconds old while idle). */
+/* A node as of its last published turn: a millisecond ago, or while idle at most a heartbeat. */
 struct synod_node_status {
     enum synod_role role;
     uint64_t generation_round; /* of the ballot it promised or leads */

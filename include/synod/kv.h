@@ -8,8 +8,9 @@
  *
  * All writes are linearizable: an OK, NOT_FOUND or MISMATCH took effect at one instant between call
  * and return, in the order of the replicated log; `revision` is its slot there. Reads say what they
- * are per consistency. After TIMEOUT the outcome is unknown; after BUSY, NO_LEADER, INVALID nothing
- * happened.
+ * are per consistency. After TIMEOUT the outcome is unknown; after BUSY, NO_LEADER, INVALID and
+ * CLOSED nothing happened. Requests in flight together are concurrent, those of one handle too:
+ * they may take effect in any order (and do when a leader crashes and some are sent again).
  *
  * Threads: the handle's own (WRONG_THREAD otherwise). A NULL handle answers CLOSED.
  */
@@ -47,8 +48,9 @@ struct synod_request {
     uint64_t expected_revision;         /* cas by revision */
     bool removes;                       /* cas: remove the key instead of setting value */
     enum synod_consistency consistency; /* get */
-    uint64_t timeout_ns;                /* from submission; 0: the default, 5 s */
-    uint64_t tag;                       /* yours; comes back in the completion */
+    uint64_t timeout_ns; /* from submission, to be exact from the first one since the last poll or
+                            flush; 0: the default, 5 s */
+    uint64_t tag;        /* yours; comes back in the completion */
 };
 
 struct synod_completion {
@@ -74,9 +76,10 @@ SYNOD_MUST_USE enum synod_status synod_submit(struct synod_client *client,
 /* Hands over what was submitted since. */
 void synod_flush(struct synod_client *client);
 /*
- * Takes up to max completions; waits up to timeout_ns (0: not at all) until there is at least one.
- * Returns how many. Flushes. Values in the completions stay valid until the next call on this
- * handle.
+ * Takes up to max completions; waits up to timeout_ns (0: not at all) until there is at least one;
+ * never while nothing is in flight. Returns how many. Flushes. After the cluster was closed,
+ * whatever was in flight comes out at once. Values in the completions stay valid until the next
+ * call on this handle.
  */
 size_t synod_poll(struct synod_client *client, struct synod_completion *completions, size_t max,
                   uint64_t timeout_ns);

@@ -17,9 +17,9 @@
     X(NO_LEADER, "no leader in time; nothing was done")                                            \
     X(WRONG_THREAD, "the handle belongs to another thread")                                        \
     X(NO_SPACE, "not enough space where the logs live")                                            \
-    X(IN_USE, "the directory is in use by another process")                                        \
+    X(IN_USE, "the directory is in use by another cluster")                                        \
     X(CORRUPT, "a log is damaged in the middle; nothing was cut")                                  \
-    X(FOREIGN, "a log of another cluster, node or newer version")                                  \
+    X(FOREIGN, "a log of another cluster, node, shape or newer version")                           \
     X(NO_MEMORY, "out of memory")                                                                  \
     X(IO_ERROR, "the operating system reported an error")
 

@@ -8,8 +8,10 @@
 
 #include "replica/replica_internal.h"
 
-/* A mark is noted in the log after so many slots, so that a restart applies most of it at once. */
-#define MARK_INTERVAL 4096
+/* A mark is noted in the log after so many slots and so much of a segment: a restart applies at
+ * once what is marked; the rest has to be accepted again, at the next ballot, and to find room. */
+#define MARK_SLOTS         4096
+#define MARKS_IN_A_SEGMENT 8
 
 /* Snapshot slices a turn when the log is about to be full. */
 #define SLICES_IN_A_HURRY 8
@@ -43,10 +45,20 @@ void housekeeping_record_mark(struct replica *replica)
     }
     int error = wal_append_mark(replica->wal, replica->core.mark);
     if (error == 0) {
+        struct wal_space space;
+        wal_space(replica->wal, &space);
         replica->mark_recorded = replica->core.mark;
+        replica->mark_bytes = space.bytes_appended;
     } else if (error != -ENOSPC) {
         replica_fail(replica, error);
     }
+}
+
+static bool is_mark_due(const struct replica *replica, const struct wal_space *space)
+{
+    return replica->core.mark - replica->mark_recorded >= MARK_SLOTS ||
+           space->bytes_appended - replica->mark_bytes >=
+               replica->config.segment_bytes / MARKS_IN_A_SEGMENT;
 }
 
 /* Low enough to do something about it. */
@@ -166,7 +178,7 @@ void housekeeping_turn(struct replica *replica)
     }
     struct wal_space space;
     wal_space(replica->wal, &space);
-    if (replica->core.mark - replica->mark_recorded >= MARK_INTERVAL) {
+    if (is_mark_due(replica, &space)) {
         housekeeping_record_mark(replica);
     }
     make_snapshot(replica, &space);

@@ -41,6 +41,7 @@ struct replica {
     uint64_t failed_set;    /* those of them that failed: bit sequence % CORE_PERSIST_LIMIT */
     uint64_t told;          /* last PERSIST sequence whose outcome the core knows */
     uint64_t mark_recorded; /* last mark in the log */
+    uint64_t mark_bytes;    /* appended when it was */
     int failure;            /* errno that stopped this node */
     bool has_work;          /* this turn did something */
 

@@ -240,6 +240,29 @@ START_TEST(follower_without_room_refuses_until_it_has_some)
 }
 END_TEST
 
+START_TEST(restarted_node_knows_most_of_what_was_chosen)
+{
+    /* What it does not know it has to propose, or be sent, once more: the log must have room for
+     * that beside what it holds. */
+    static const uint32_t sizes[] = {8, 500, 5000, 20000};
+    for (size_t i = 0; i < sizeof sizes / sizeof sizes[0]; i++) {
+        struct world world;
+        world_start(&world, &(struct world_options){.seed = 30 + i, .is_quiet = true});
+        world_fill(&world, 150000 / (sizes[i] + 70), sizes[i]);
+        for (uint32_t node = 0; node < 3; node++) {
+            uint64_t applied = world.nodes[node].replica->applied;
+            uint64_t unknown_bytes = (64u << 10) / 8 + 2 * (sizes[i] + 70);
+            world_crash(&world, node);
+            world_reopen(&world, node);
+            ck_assert_uint_ge(
+                world.nodes[node].replica->core.mark + unknown_bytes / (sizes[i] + 70), applied);
+        }
+        world_quiesce(&world);
+        world_end(&world);
+    }
+}
+END_TEST
+
 START_TEST(full_disk_is_not_asked_for_a_snapshot_every_turn)
 {
     struct world world;
@@ -319,6 +342,7 @@ TEST_MAIN("replica/housekeeping", log_of_any_shape_takes_many_times_its_size,
           what_waits_behind_a_hole_leaves_room_for_what_fills_it,
           full_log_holds_requests_then_refuses_them_and_recovers,
           follower_without_room_refuses_until_it_has_some,
+          restarted_node_knows_most_of_what_was_chosen,
           full_disk_is_not_asked_for_a_snapshot_every_turn,
           turn_says_it_works_while_a_snapshot_is_made,
           idle_cluster_says_it_is_idle_and_wakes_for_heartbeats)

@@ -229,7 +229,8 @@ START_TEST(each_crash_has_its_own_gap)
     begin();
     scripted.outage_ns = 40 * MS;
     options.duration_ns = 1500 * MS;
-    ck_assert_int_eq(faults_parse("leader@50ms+10s,leader@200ms+10s", &options.crashes, &problem), 0);
+    ck_assert_int_eq(faults_parse("leader@50ms+10s,leader@200ms+10s", &options.crashes, &problem),
+                     0);
     ck_assert_int_eq(run_it(&target), 0);
     const struct fault_result *faults = report.faults.results;
     ck_assert_int_eq(faults[0].node, 0);

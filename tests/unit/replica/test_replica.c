@@ -142,7 +142,7 @@ static uint64_t number_from(const char *variable, uint64_t otherwise)
     return text != NULL ? strtoull(text, NULL, 10) : otherwise;
 }
 
-#define STORMS 10
+#define STORMS 14
 
 /* SYNOD_STORM_FIRST and SYNOD_STORM_COUNT choose other seeds, more of them, or one to look at. */
 START_TEST(storms_break_nothing)
